@@ -1,0 +1,79 @@
+"""Every number of the wire protocol, with its unit. What is beyond one of these is refused, never cut.
+
+docs/protocol.md names each constant of this file; a test holds the page to it.
+"""
+
+VERSION = 1  # of the wire protocol: the field "v"
+
+# Largest payload of each control message, bytes. Checked before anything is parsed.
+DESIRED_MAX = 4096
+STATE_MAX = 1024
+ACK_MAX = 512
+WANT_MAX = 512
+ONLINE_MAX = 128
+KEY_LIST_MAX = 4096
+
+# JSON that is let in at all: what a 128 KB heap can hold whatever a stranger sends.
+JSON_DEPTH_MAX = 8  # containers within containers
+JSON_VALUES_MAX = 256  # values in one message, containers and members counted alike
+JSON_DIGITS_MAX = 15  # of a whole number, so that every JSON library reads it exactly (below 2**53)
+
+# Text, characters.
+NAME_MAX = 64  # device, project, hardware, rollout, chip, slot, key list names
+PREFIX_LEVELS = 3  # names in the topic prefix
+VERSION_MAX = 32  # version of an image or of the agent
+REASON_MAX = 32  # a reason code
+EVENT_MAX = 48  # one entry of "events"
+SOURCE_MAX = 256  # one entry of "source"
+TOPIC_MAX = 256  # a whole topic, bytes
+EPOCH_LENGTH = 8  # hex digits
+CONTENT_LENGTH = 16  # hex digits
+KID_LENGTH = 16  # hex digits
+
+# Numbers.
+N_MAX = 2147483647  # n, boot, k, conn: 31 bits
+ATTEMPT_MAX = 65535
+W_MAX = 140737488355327  # boot * 65536 + counter: 47 bits
+TIME_MAX = 4294967295  # Unix seconds, and with them sequence and floor: 32 bits
+
+# Lists.
+SIGNATURES_MAX = 3  # JWS in one offer
+SOURCES_MAX = 4
+HARDWARE_MAX = 16  # hardware revisions in a manifest
+CRITICAL_MAX = 16
+KEYS_MAX = 4  # keys in a key list
+PROTOCOLS_MAX = 8
+CAN_MAX = 16
+SLOTS_MAX = 16
+EVENTS_MAX = 8
+
+# Image bytes.
+CHUNK = 4096  # bytes: one flash sector
+INDEX_ENTRY = 8  # bytes of SHA-256 per chunk
+INDEX_PAGE = 512  # entries, so a page is at most 4096 bytes too
+PAGES_MAX = 8
+IMAGE_MAX = CHUNK * INDEX_PAGE * PAGES_MAX  # 16 MiB
+JWS_HEADER_MAX = 128  # bytes, decoded
+
+# Delivery.
+WINDOW_FIRST = 2  # chunks
+WINDOW_MAX = 16  # chunks
+WINDOW_S = 5  # a window that takes longer is halved
+TRIES = 8  # of one source without a single byte of answer, before the next source
+
+# Confirming and reporting.
+CONFIRM_S = 300  # when the manifest gives none
+CONFIRM_S_MIN = 1
+CONFIRM_S_MAX = 86400
+ECHO_S = 10  # how long a new image waits for its "desired" before it asks for the echo of its "state"
+ATTEMPTS_MAX = 3  # times that a higher "attempt" lifts a quarantine
+UNREACHABLE_MAX = 3  # times that an image may fail to reach the broker before it is quarantined
+PROGRESS_PERCENT = 10  # progress is reported at this step or after PROGRESS_S, whichever is later
+PROGRESS_S = 30
+HEARTBEAT_S = 3600  # longest silence of "state"
+
+# Connection. Every delay is multiplied by a random factor between 0.5 and 1.
+KEEPALIVE_S = 60
+BACKOFF_S = 1  # first delay; doubles
+BACKOFF_MAX_S = 120
+STALLED_S = 1800  # between two rounds over all sources once the phase is "stalled"

@@ -1,0 +1,88 @@
+"""The offer on ``desired``, and its withdrawal."""
+
+from . import limits
+from .checks import integer, is_code, is_printable, name, sequence
+from .errors import ProtocolError
+from .message import encode, parse
+from .reasons import BAD_OFFER, UNSUPPORTED_VERSION
+
+NOW = "now"
+ASK = "ask"
+
+
+def encode_offer(  # noqa: PLR0917 - one argument per field of the message
+    n: int, rollout: str, attempt: int, start: str, manifest: list[str], source: list[str], keys: int = 0
+) -> bytes:
+    """Return an offer; raise ValueError if it exceeds DESIRED_MAX bytes.
+
+    ``manifest``: 1 to 3 JWS over one payload; ``keys``: version of the key list that verifies it, 0 = none.
+    """
+    message = {
+        "v": limits.VERSION,
+        "n": n,
+        "rollout": rollout,
+        "attempt": attempt,
+        "start": start,
+        "manifest": manifest[0] if len(manifest) == 1 else manifest,
+        "source": source,
+    }
+    if keys:
+        message["keys"] = keys
+    return encode(message, limits.DESIRED_MAX)
+
+
+def encode_withdrawal(n: int, reason: str) -> bytes:
+    """Return the withdrawal of offer ``n``; ``reason`` is a code of 1 to 32 characters [a-z0-9_]."""
+    return encode({"v": limits.VERSION, "n": n, "withdraw": True, "reason": reason}, limits.DESIRED_MAX)
+
+
+def decode(payload: bytes) -> dict:
+    """Return the checked fields: n, and either withdraw True with reason, or the offer's.
+
+    The offer's are rollout, attempt, start, manifest (always a list), source, keys. Raises ProtocolError
+    bad_offer or unsupported_version, with the offer's n where that could be read.
+    """
+    message = parse(payload, limits.DESIRED_MAX, BAD_OFFER)
+    n = integer(message, "n", 1, limits.N_MAX, BAD_OFFER)
+    try:
+        return _fields(message, n)
+    except ProtocolError as error:
+        error.n = n
+        raise
+
+
+def _fields(message, n):
+    if integer(message, "v", 1, limits.N_MAX, BAD_OFFER) != limits.VERSION:
+        raise ProtocolError(UNSUPPORTED_VERSION, "v")
+    withdraw = message.get("withdraw", False)
+    if type(withdraw) is not bool:
+        raise ProtocolError(BAD_OFFER, "withdraw")
+    if withdraw:
+        reason = message.get("reason")
+        if not is_code(reason):
+            raise ProtocolError(BAD_OFFER, "reason")
+        return {"n": n, "withdraw": True, "reason": reason}
+    manifest = message.get("manifest")
+    if isinstance(manifest, str):
+        manifest = [manifest]
+    if not isinstance(manifest, list) or not 1 <= len(manifest) <= limits.SIGNATURES_MAX:
+        raise ProtocolError(BAD_OFFER, "manifest")
+    for jws in manifest:
+        if not isinstance(jws, str):
+            raise ProtocolError(BAD_OFFER, "manifest")
+    source = sequence(message, "source", 1, limits.SOURCES_MAX, BAD_OFFER)
+    for entry in source:
+        if not is_printable(entry, 1, limits.SOURCE_MAX):
+            raise ProtocolError(BAD_OFFER, "source")
+    start = message.get("start")
+    if start not in (NOW, ASK):
+        raise ProtocolError(BAD_OFFER, "start")
+    return {
+        "n": n,
+        "rollout": name(message, "rollout", BAD_OFFER, 0),
+        "attempt": integer(message, "attempt", 0, limits.ATTEMPT_MAX, BAD_OFFER, 0),
+        "start": start,
+        "manifest": manifest,
+        "source": source,
+        "keys": integer(message, "keys", 0, limits.N_MAX, BAD_OFFER, 0),
+    }
