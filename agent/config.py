@@ -1,0 +1,76 @@
+"""Who this device is and whom it trusts: /otafleet/device.json, written when the board is provisioned."""
+
+import json
+
+from .protocol.errors import ProtocolError
+from .protocol.manifest import b64url_decode
+from .protocol.topics import check_name
+
+PATH = "/otafleet/device.json"
+
+
+class ConfigError(Exception):
+    """device.json is missing or wrong; the text says what to write."""
+
+
+class Config:
+    """The checked device.json. Raises ConfigError.
+
+    `keys` maps a key id to the 64-byte public point x || y of a P-256 key (RFC 7518, section 6.2.1).
+    """
+
+    def __init__(self, fields):
+        self.id = self._name(fields, "id")
+        self.project = self._name(fields, "project")
+        self.hardware = fields.get("hardware") or ""
+        if self.hardware:
+            self._name(fields, "hardware")
+        self.prefix = fields.get("prefix") or "fleet"
+        self.host, self.port = _broker(fields.get("broker"))
+        self.user = fields.get("user")
+        self.password = fields.get("password")
+        self.floor = fields.get("floor") or 0
+        self.wifi = fields.get("wifi")
+        self.keys = {}
+        for key in fields.get("keys") or ():
+            try:
+                point = b64url_decode(key["x"]) + b64url_decode(key["y"])
+                if (key["kty"], key["crv"], len(point)) != ("EC", "P-256", 64):
+                    raise ValueError
+                self.keys[key["kid"]] = point
+            except (KeyError, TypeError, ValueError, ProtocolError):
+                raise ConfigError("keys in %s must be public P-256 JWKs with a kid" % PATH)
+
+    @staticmethod
+    def _name(fields, field):
+        try:
+            check_name(fields.get(field))
+        except ProtocolError:
+            raise ConfigError("%s in %s must be 1 to 64 of A-Z a-z 0-9 _ -" % (field, PATH))
+        return fields[field]
+
+
+def _broker(url):
+    """(host, port) of mqtt://host[:port]."""
+    try:
+        scheme, address = url.split("://")
+        host, _, port = address.rstrip("/").rpartition(":") if ":" in address else (address.rstrip("/"), "", "1883")
+        if scheme == "mqtt" and host:
+            return host, int(port)
+    except (AttributeError, ValueError):
+        pass
+    raise ConfigError("broker in %s must be mqtt://host:port" % PATH)
+
+
+def load(path=PATH):
+    """The device's Config. Raises ConfigError."""
+    try:
+        with open(path) as file:
+            fields = json.load(file)
+    except OSError:
+        raise ConfigError("%s is missing: provision this board" % path)
+    except ValueError:
+        raise ConfigError("%s is no JSON" % path)
+    if not isinstance(fields, dict):
+        raise ConfigError("%s must hold one JSON object" % path)
+    return Config(fields)

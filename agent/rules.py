@@ -1,0 +1,47 @@
+"""Which image this device takes: rules without I/O, in the order in which they are asked."""
+
+from binascii import unhexlify
+
+from .protocol import reasons
+from .protocol.limits import ATTEMPTS_MAX, UNREACHABLE_MAX
+
+SOURCES = ("direct",)  # deliveries this agent knows; `https://…` and `store` come with later versions
+ENCODINGS = ("raw",)
+
+
+def refusal(manifest, offer, device):
+    """The reason why `device` must not take `manifest`, or None.
+
+    `device` has project, hardware, chip, slot_size, floor, now (Unix seconds) and quarantined(digest).
+    Order matters only in so far as the first reason is the one reported.
+    """
+    image = manifest["component"]
+    if manifest["project"] != device.project:
+        return reasons.WRONG_PROJECT
+    if manifest["hardware"] and device.hardware not in manifest["hardware"]:
+        return reasons.WRONG_HARDWARE
+    if image["chip"] != device.chip:
+        return reasons.WRONG_CHIP
+    if image["size"] > device.slot_size:
+        return reasons.TOO_LARGE
+    if manifest["sequence"] < device.floor:
+        return reasons.BELOW_FLOOR
+    if manifest["expires"] and manifest["expires"] < device.now:
+        return reasons.EXPIRED
+    if manifest["encoding"] not in ENCODINGS:
+        return reasons.UNSUPPORTED_ENCODING
+    if not [source for source in offer["source"] if source in SOURCES]:
+        return reasons.UNSUPPORTED_SOURCE
+    if _in_quarantine(device.quarantined(unhexlify(image["sha256"])), offer["attempt"]):
+        return reasons.QUARANTINED
+    return None
+
+
+def _in_quarantine(record, attempt):
+    """A higher `attempt` in the offer lifts the quarantine, up to ATTEMPTS_MAX; then only a new image does."""
+    if not record:
+        return False
+    failed, strikes = record
+    if 0 < strikes < UNREACHABLE_MAX:
+        return False
+    return attempt <= failed or attempt > ATTEMPTS_MAX

@@ -1,0 +1,156 @@
+"""The work of each phase, as generators over the agent. One that yields True waits for something to arrive.
+
+What fails ends the update with a reason; the flash is never left such that the running image could not boot again.
+"""
+
+from binascii import unhexlify
+from machine import reset
+from time import ticks_diff, ticks_ms
+
+from . import transitions as on
+from .download import Download
+from .esp32_ota import image
+from .examine import examined
+from .journal import JournalError
+from .protocol import reasons
+from .protocol.errors import ProtocolError
+from .protocol.offer import NOW
+from .protocol.phases import ACTIVATING, COMMITTED, IDLE, TESTING
+from .trial import Trial
+
+_FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reboot
+
+
+def wake_up(agent):
+    """After a reset: how did it leave the update, and what do the slots hold?"""
+    device = agent.device
+    entry = agent.entry
+    if entry["phase"] in COMMITTED:
+        _settle(agent, entry)
+    elif on.RESET in on.TRANSITIONS[entry["phase"]]:
+        agent.go(on.RESET)
+    yield from device.running.survey()
+    if device.target:
+        yield from device.target.survey()
+    agent.changed = True
+    if agent.trial:
+        yield from _prove(agent)
+
+
+def _settle(agent, entry):
+    """A committed update: did the new image boot, was it given up, or had the boot loader not been told yet?"""
+    device = agent.device
+    if device.running.label == entry["slot"]:
+        agent.go(on.NEW_BOOTED, boots=entry["boots"] + 1)
+        agent.trial = Trial(agent.entry, device, agent.selftest)
+    elif entry["phase"] == ACTIVATING and device.target.state() not in ("ABORTED", "INVALID"):
+        agent.go(on.RESET)
+    else:
+        reached = entry["phase"] == TESTING
+        reason = entry["reason"] or (reasons.RESET_IN_TEST if reached else reasons.NEVER_STARTED)
+        _quarantine(agent, reason)
+        agent.end(on.OLD_BOOTED, reason)
+
+
+def _quarantine(agent, reason):
+    """Remember what has rolled back. An image that merely found no broker only counts towards a quarantine."""
+    digest = unhexlify(agent.entry["sha256"])
+    before = agent.journal.quarantined(digest)
+    strikes = 1 + (before[1] if before else 0) if reason == reasons.UNREACHABLE else 0
+    agent.journal.quarantine(digest, agent.entry["attempt"], strikes)
+
+
+def _prove(agent):
+    """The trial of a new image, to its end."""
+    trial = agent.trial
+    try:
+        manifest = yield from trial.run()
+        trial.confirm()
+    except ProtocolError as error:
+        revert(agent, error.reason)
+    except OSError:
+        revert(agent, reasons.FLASH_ERROR)
+    else:
+        agent.journal.raise_floor(manifest["floor"])
+        agent.end(on.PASS)
+
+
+def revert(agent, reason):
+    """Give the running image up: store why, then reboot into the other one."""
+    agent.entry["reason"] = reason
+    agent.journal.write(agent.entry)
+    agent.link.close()
+    try:
+        agent.trial.revert()
+    except OSError:  # no other image can boot: this one is all there is
+        agent.end(on.FAIL, reason)
+
+
+def update(agent):
+    """One offer, from its examination to the reboot."""
+    device = agent.device
+    try:
+        manifest = yield from examined(agent.offer, device)
+    except ProtocolError as error:
+        agent.end(on.REFUSE, error.reason)
+        return
+    component = manifest["component"]
+    if device.running.state() == "VALID":
+        held = yield from device.running.holds(component)
+        if held:
+            agent.end(on.HELD, reasons.ALREADY_RUNNING)
+            return
+    while agent.offer["start"] != NOW:
+        yield True
+    try:
+        agent.go(on.ACCEPT)
+        yield from _fill(agent, manifest)
+        yield from _activate(agent, manifest)
+    except ProtocolError as error:
+        agent.end(on.FAIL, error.reason)
+    except image.ImageError:
+        agent.end(on.FAIL, reasons.BAD_IMAGE)
+    except (OSError, JournalError):
+        agent.end(on.FAIL, reasons.FLASH_ERROR)
+
+
+def _fill(agent, manifest):
+    """Bring the target slot to the signed digest; one repair is allowed."""
+    component = manifest["component"]
+    target = agent.device.target
+    for repaired in (False, True):
+        held = yield from target.holds(component)
+        if not held:
+            yield from agent.fetch(Download(manifest, target, agent.may_ask, agent.ask), manifest["content"])
+        agent.go(on.COMPLETE)
+        held = yield from target.holds(component)
+        if held:
+            break
+        if repaired:
+            raise ProtocolError(reasons.DIGEST_MISMATCH, "after a repair")
+        agent.go(on.REPAIR)
+    target.sha256 = unhexlify(component["sha256"])
+    target.size = component["size"]
+    target.version = manifest["version"]
+
+
+def _activate(agent, manifest):
+    """Tell the boot loader, then reset. The manifest is stored first: the new image has to verify it again."""
+    target = agent.device.target
+    component = manifest["component"]
+    yield from image.verify_steps(target.read, target.capacity, agent.device.chip)
+    if agent.download:
+        agent.download.abort()
+    agent.go(on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=0)
+    # The guard in boot.py gives the agent the time to say why before it resets the chip without a word.
+    agent.journal.guard(manifest["confirm_s"] * 1100 + 1000)
+    try:
+        target.partition.set_boot()
+    except OSError:
+        raise ProtocolError(reasons.SET_BOOT_FAILED, "the boot loader would not take the image")
+    agent.go(on.BOOT_SET)
+    began = ticks_ms()
+    while agent.link.up and not agent.link.settled() and ticks_diff(ticks_ms(), began) < _FAREWELL_MS:
+        yield True
+    agent.link.close()
+    reset()
