@@ -1,0 +1,164 @@
+"""`otafleet publish`: update one device."""
+
+import re
+from pathlib import Path
+
+import rich_click as click
+
+from agent.protocol import limits
+from agent.protocol.checks import is_name, is_version
+from broker_tools import exits, home, keys
+from broker_tools.commands import options
+from broker_tools.display import Display
+from broker_tools.errors import OtafleetError
+from broker_tools.events import Event
+from broker_tools.image import load_exact
+from broker_tools.outcome import Outcome
+from broker_tools.publishing import Publication
+from broker_tools.signing import SELF, Wish, sign
+from broker_tools.stopping import Stopping
+from broker_tools.store.database import open_engine
+
+
+def _floor(ctx: click.Context, param: click.Parameter, value: str | None) -> str | int | None:
+    if value is None or value == SELF:
+        return value
+    if not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > limits.TIME_MAX:
+        message = f"{value!r} is neither 'self' nor a sequence (0 to {limits.TIME_MAX})"
+        raise click.BadParameter(message, ctx, param)
+    return int(value)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_version(value):
+        message = f"{value!r}: a version is 1 to {limits.VERSION_MAX} of A-Z a-z 0-9 . _ + -"
+        raise click.BadParameter(message, ctx, param)
+    return value
+
+
+def _hardware(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for revision in value:
+        options.name(ctx, param, revision)
+    return value
+
+
+@click.command()
+@click.argument("file", type=options.FILE)
+@click.option(
+    "--key", "key_name", callback=options.name, required=True, help="Signing key (otafleet keys new NAME)."
+)
+@click.option("--device", callback=options.name, required=True, help="Id of the device.")
+@click.option("--project", callback=options.name, help="Project; needed when the image does not say.")
+@click.option("--version", callback=_version, help="Version; needed when the image does not say.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1, max=30 * 86400),
+    default=600,
+    show_default=True,
+    help="Longest silence of the device, in seconds.",
+)
+@click.option(
+    "--confirm-s",
+    type=click.IntRange(limits.CONFIRM_S_MIN, limits.CONFIRM_S_MAX),
+    default=limits.CONFIRM_S,
+    show_default=True,
+    help="Seconds in which the new image must prove itself, or it is rolled back.",
+)
+@click.option(
+    "--floor",
+    metavar="self|N",
+    callback=_floor,
+    help="Oldest release it takes afterwards; default: the previous.",
+)
+@click.option(
+    "--attempt",
+    type=click.IntRange(0, limits.ATTEMPT_MAX),
+    default=0,
+    help="Raise it to lift the device's quarantine of an image that failed there.",
+)
+@click.option(
+    "--sign-again", is_flag=True, help="Sign anew even if this image was signed before on these terms."
+)
+@click.option(
+    "--hardware", callback=_hardware, multiple=True, help="Hardware revision that may take it (repeatable)."
+)
+@options.broker
+@options.store
+@options.json_lines
+@click.pass_context
+def command(
+    ctx: click.Context,
+    file: Path,
+    key_name: str,
+    device: str,
+    project: str | None,
+    version: str | None,
+    timeout: float,
+    confirm_s: int,
+    floor: str | int | None,
+    attempt: int,
+    sign_again: bool,
+    hardware: tuple[str, ...],
+    broker: str,
+    cafile: Path | None,
+    prefix: str,
+    store_url: str | None,
+    as_json: bool,
+) -> None:
+    """Sign the app image FILE, offer it to one device, and stay until the device has confirmed it.
+
+    Exit code 0 only when the device runs this very image, confirmed as VALID; 3 it rejected the offer, 4 it
+    rolled back, 1 it failed, 5 it was silent for too long, 6 there was no broker. Ctrl-C withdraws the offer
+    unless the device already starts the new image.
+    """
+    image, note = load_exact(file)
+    wish = Wish(
+        project=_known(project, image.project, is_name(image.project), "project", file),
+        version=_known(version, image.version, is_version(image.version), "version", file),
+        floor=floor,
+        confirm_s=confirm_s,
+        hardware=hardware,
+        again=sign_again,
+    )
+    signer = keys.load_private(home.path(), key_name)
+    client = options.make_client(broker, cafile)
+    with Display(as_json) as display, Stopping() as stopping:
+        if note:
+            display(Event("note", f"{file}: {note}", {"note": note}))
+        client.open()
+        try:
+            store = open_engine(store_url)
+            with Publication(client, store, prefix, device, on_event=display, stop=stopping) as publication:
+                publication.discover()
+                release, is_new = sign(store, image, signer, wish)
+                done = "signed" if is_new else "reuses the manifest signed earlier of"
+                text = f"{done} {release.project} {release.version}, sequence {release.sequence}, key {signer.kid}"
+                display(Event("signed", text, {"new": is_new, "manifest": release.payload}))
+                publication.offer(release, attempt)
+                outcome = publication.follow(timeout)
+        finally:
+            client.close()
+        display(_last(outcome))
+    ctx.exit(outcome.exit_code)
+
+
+def _last(outcome: Outcome) -> Event:
+    fields = {
+        "exit_code": outcome.exit_code,
+        "result": outcome.result,
+        "reason": outcome.reason,
+        "message": outcome.message,
+        "state": outcome.state,
+    }
+    return Event("outcome", outcome.message, fields)
+
+
+def _known(option: str | None, said: str, usable: bool, what: str, file: Path) -> str:
+    """Return the option, else what the image says of itself, else raise an error that names the option."""
+    if option is not None:
+        return option
+    if usable:
+        return said
+    why = f"names a {what} that the protocol does not allow" if said else f"does not name its {what}"
+    message = f"{file} {why} (stock MicroPython leaves it empty): give --{what}"
+    raise OtafleetError(message, exits.USAGE)

@@ -1,0 +1,1 @@
+"""The store: what the host must not forget, in SQLite by default."""
