@@ -1,8 +1,8 @@
 """ECDSA signature check over P-256 with SHA-256 (ES256 of RFC 7518 section 3.4), in plain integers.
 
 Only verification, only public values: nothing here needs constant time. The curve's constants are those of
-SEC 2 section 2.4.2 (secp256r1), the check is that of FIPS 186-5 section 6.4.2. Points are Jacobian (x, y, z), standing for
-(x / z^2, y / z^3); z = 0 is the point at infinity. u1 * G + u2 * Q is summed in one pass over the
+SEC 2 section 2.4.2 (secp256r1), the check is that of FIPS 186-5 section 6.4.2. Points are Jacobian (x, y, z) and
+stand for (x / z^2, y / z^3); z = 0 is the point at infinity. u1 * G + u2 * Q is summed in one pass over the
 non-adjacent forms of u1 and u2 (Shamir's trick), which needs no table but G, Q, G + Q and G - Q.
 
 Inverses are Fermat's: pow(a, -1, m) answers wrongly on MicroPython.

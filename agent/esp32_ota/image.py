@@ -159,17 +159,37 @@ def _check_chip(head, chip):
         raise ImageError("wrong_chip", "The image is for %s, not for %s." % (name, wanted or chip))
 
 
-def _check_segment(number, chip_id, address, offset, length):
-    if length % 4 or length >= SEGMENT_SIZE_LIMIT:
-        raise ImageError(
-            "bad_segments", "Segment %d has an impossible length of %d bytes." % (number, length)
-        )
-    page = address >> 16
-    d_low, d_high, i_low, i_high = _MAPPED.get(chip_id, (0, 0, 0, 0))
-    if (d_low <= page < d_high or i_low <= page < i_high) and (address ^ offset) & 0xFFFF:
-        raise ImageError(
-            "bad_segments", "Segment %d cannot be mapped to 0x%x from there." % (number, address)
-        )
+def _segments(read, head):
+    # Where each segment starts (at its own header) and stops.
+    d_low, d_high, i_low, i_high = _MAPPED.get(head["chip_id"], (0, 0, 0, 0))
+    start = HEADER_SIZE
+    for number in range(head["segments"]):
+        address, length = struct.unpack("<II", _exactly(read, start, 8))
+        if length % 4 or length >= SEGMENT_SIZE_LIMIT:
+            raise ImageError("bad_segments", "Segment %d cannot be %d bytes long." % (number, length))
+        page = address >> 16
+        if (d_low <= page < d_high or i_low <= page < i_high) and (address ^ (start + 8)) & 0xFFFF:
+            raise ImageError("bad_segments", "Segment %d cannot be mapped to 0x%x." % (number, address))
+        stop = start + 8 + length
+        yield start, stop
+        start = stop
+
+
+def _whole(end, head):
+    # The length of an image whose last segment stops at `end`: checksum at the end of a block, then the digest.
+    return end + 16 - end % 16 + (32 if head["hash_appended"] else 0)
+
+
+def length(read) -> int:
+    """How many bytes the image is long by what its headers say; the bytes themselves are not looked at.
+
+    Raises ImageError not_an_image, merged_image, truncated or bad_segments.
+    """
+    head = header(read)
+    end = HEADER_SIZE
+    for _, stop in _segments(read, head):
+        end = stop
+    return _whole(end, head)
 
 
 def _fold(value):
@@ -197,15 +217,11 @@ def verify_steps(read, limit: int, chip=None, checksum: bool = True, piece: int 
     digest = hashlib.sha256(_exactly(read, 0, HEADER_SIZE))
     folded = 0
     end = HEADER_SIZE
-    for number in range(head["segments"]):
-        raw = _exactly(read, end, 8)
-        digest.update(raw)
-        address, length = struct.unpack("<II", raw)
-        end += 8
-        _check_segment(number, head["chip_id"], address, end, length)
-        stop = end + length
+    for start, stop in _segments(read, head):
         if stop > limit:
             raise ImageError("too_large", "The image needs more than the %d bytes of its slot." % limit)
+        digest.update(_exactly(read, start, 8))
+        end = start + 8
         while end < stop:
             raw = _exactly(read, end, min(piece, stop - end))
             digest.update(raw)
@@ -215,19 +231,17 @@ def verify_steps(read, limit: int, chip=None, checksum: bool = True, piece: int 
                 folded ^= int.from_bytes(raw, "little")
             end += len(raw)
             yield end
+    whole = _whole(end, head)
+    if whole > limit:
+        raise ImageError("too_large", "The image of %d bytes does not fit a slot of %d." % (whole, limit))
     padding = 16 - end % 16
     raw = _exactly(read, end, padding)
     digest.update(raw)
     if checksum and raw[padding - 1] != _fold(folded) ^ 0xEF:
         raise ImageError("bad_checksum", "The image is damaged: its checksum does not match.")
-    end += padding
-    if head["hash_appended"]:
-        if bytes(_exactly(read, end, 32)) != digest.digest():
-            raise ImageError("bad_digest", "The image is damaged: its SHA-256 does not match.")
-        end += 32
-    if end > limit:
-        raise ImageError("too_large", "The image of %d bytes does not fit a slot of %d bytes." % (end, limit))
-    return end
+    if head["hash_appended"] and bytes(_exactly(read, whole - 32, 32)) != digest.digest():
+        raise ImageError("bad_digest", "The image is damaged: its SHA-256 does not match.")
+    return whole
 
 
 def finish(steps):
