@@ -53,9 +53,7 @@ def is_printable(text: object, low: int, high: int) -> bool:
     return True
 
 
-def integer(  # noqa: PLR0917 - keyword arguments cost bytes at every call
-    message: dict, key: str, low: int, high: int, reason: str, default: int | None = None
-) -> int:
+def integer(message: dict, key: str, low: int, high: int, reason: str, default: int | None = None) -> int:
     """Return the whole number ``message[key]``, low to high inclusive."""
     value = message.get(key, default)
     if type(value) is not int or not low <= value <= high:
@@ -63,9 +61,7 @@ def integer(  # noqa: PLR0917 - keyword arguments cost bytes at every call
     return value
 
 
-def sequence(  # noqa: PLR0917 - the same
-    message: dict, key: str, low: int, high: int, reason: str, default: list | None = None
-) -> list:
+def sequence(message: dict, key: str, low: int, high: int, reason: str, default: list | None = None) -> list:
     """Return the list ``message[key]`` of low to high entries; the entries are the caller's to check."""
     value = message.get(key, default)
     if not isinstance(value, list) or not low <= len(value) <= high:

@@ -15,7 +15,7 @@ KEY_LIST_MAX = 4096
 
 # JSON that is let in at all: what a 128 KB heap can hold whatever a stranger sends.
 JSON_DEPTH_MAX = 8  # containers within containers
-JSON_VALUES_MAX = 256  # values in one message, containers and members counted alike
+JSON_VALUES_MAX = 128  # values in one message, containers and members counted alike
 JSON_DIGITS_MAX = 15  # of a whole number, so that every JSON library reads it exactly (below 2**53)
 
 # Text, characters.
@@ -44,7 +44,7 @@ CRITICAL_MAX = 16
 KEYS_MAX = 4  # keys in a key list
 PROTOCOLS_MAX = 8
 CAN_MAX = 16
-SLOTS_MAX = 16
+SLOTS_MAX = 4
 EVENTS_MAX = 8
 
 # Image bytes.

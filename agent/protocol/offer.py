@@ -10,7 +10,7 @@ NOW = "now"
 ASK = "ask"
 
 
-def encode_offer(  # noqa: PLR0917 - one argument per field of the message
+def encode_offer(
     n: int, rollout: str, attempt: int, start: str, manifest: list[str], source: list[str], keys: int = 0
 ) -> bytes:
     """Return an offer; raise ValueError if it exceeds DESIRED_MAX bytes.

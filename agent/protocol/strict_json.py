@@ -67,15 +67,15 @@ class _Reader:
 
     def value(self, depth):
         self.left -= 1
-        if self.left < 0 or depth > JSON_DEPTH_MAX:
-            raise ValueError("too many values or too deep")
+        if self.left < 0:
+            raise ValueError("too many values")
         first = self.peek()
         if first == 0x22:
             return self.string()
-        if first == 0x7B:
-            return self.object(depth + 1)
-        if first == 0x5B:
-            return self.array(depth + 1)
+        if first in (0x7B, 0x5B):
+            if depth == JSON_DEPTH_MAX:
+                raise ValueError("too deep")
+            return self.object(depth + 1) if first == 0x7B else self.array(depth + 1)
         for word, value in ((b"true", True), (b"false", False), (b"null", None)):
             if self.data[self.at : self.at + len(word)] == word:
                 self.at += len(word)
@@ -183,6 +183,6 @@ class _Reader:
                 raise ValueError("bad number")
         if digits[0] == "0" and len(digits) > 1:
             raise ValueError("leading zero")
-        if len(digits) > JSON_DIGITS_MAX:
+        if exact and len(digits) > JSON_DIGITS_MAX:
             raise ValueError("number too long")
         return int(text) if exact else float(text)

@@ -1,0 +1,57 @@
+"""CPython and MicroPython give the same verdict on broken messages: a difference is how a check gets bypassed."""
+
+import json
+import random
+
+import pytest
+
+from agent.protocol import manifest
+from tests.protocol.vector_checks import DECODERS, payload_of, verdict
+from tests.support.micropython import micropython_output
+from tests.support.paths import ROOT
+
+JUDGE = """
+import sys
+from binascii import unhexlify
+from agent.protocol import manifest
+from tests.protocol.vector_checks import DECODERS, verdict
+decode = DECODERS[sys.argv[1]]
+with open(sys.argv[2]) as file:
+    for line in file:
+        reason, value = verdict(decode, unhexlify(line.strip()))
+        print(reason, str(manifest.encode_payload(value), "ascii"))
+"""
+PIECES = b'{}[]:,"\\ \n\x00\xff\xc3\xa9\xed\xa0\x800123456789.-+eE'
+CASES = 1500
+
+
+def mutations(payloads, chance):
+    """Payloads with one to three small changes: a byte replaced, removed, doubled, or a piece of JSON put in."""
+    for _ in range(CASES):
+        data = bytearray(chance.choice(payloads))
+        for _ in range(chance.randint(1, 3)):
+            at = chance.randrange(len(data) + 1)
+            length = chance.randint(0, 2)
+            piece = bytes(chance.choices(PIECES, k=chance.randint(0, 2)))
+            data[at : at + length] = piece if chance.random() < 0.8 else data[at : at + length] * 2
+        yield bytes(data)
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_both_runtimes_judge_broken_messages_alike(kind, tmp_path):
+    document = json.loads((ROOT / f"tests/vectors/{kind}s.json").read_text())
+    payloads = [payload_of(row) for row in document["good"]]
+    cases = list(mutations(payloads, random.Random(kind)))
+    path = tmp_path / "cases"
+    path.write_text("".join(case.hex() + "\n" for case in cases))
+    here = [(reason, manifest.encode_payload(value).decode()) for reason, value in judged(kind, cases)]
+    there = [tuple(line.split(" ", 1)) for line in micropython_output(JUDGE, kind, path).splitlines()]
+    assert len(there) == CASES
+    for case, ours, device in zip(cases, here, there, strict=True):
+        assert ours == device, case
+    # The changes are small enough that some messages survive them: both verdicts are compared.
+    assert 10 < sum(reason == "ok" for reason, _ in here) < CASES
+
+
+def judged(kind, cases):
+    return [verdict(DECODERS[kind], case) for case in cases]
