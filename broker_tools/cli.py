@@ -2,12 +2,11 @@
 
 import importlib
 import os
-import sys
 
 import rich_click as click
 from click.exceptions import Abort, ClickException, Exit
 
-from broker_tools import exits
+from broker_tools import exits, output
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.text import clean
 
@@ -40,8 +39,8 @@ class LazyGroup(click.RichGroup):
         except OtafleetError as error:
             self._end(ctx, error, error.message, error.exit_code)
         except BrokenPipeError:
-            # The reader of our output has left (| head). Nothing more can be said there, nor at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader of our output has left (| head).
+            output.drop()
             ctx.exit(exits.OK)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
@@ -70,3 +69,4 @@ def main() -> None:
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 rejected by the device, 4 rolled back,
     5 timed out, 6 no broker, 7 halted by a gate.
     """
+    output.tolerate()

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.text import Text
 
 from agent.protocol import limits
+from broker_tools import output
 from broker_tools.events import Event
 from broker_tools.text import clean
 
@@ -61,6 +62,7 @@ class Display:
             self._show(event)
         except BrokenPipeError:
             self._gone = True
+            output.drop()
 
     def _show(self, event: Event) -> None:
         if self._json:

@@ -5,6 +5,11 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 
+def never() -> bool:
+    """Nobody ever wants us to stop."""
+    return False
+
+
 class Stopping:
     """A context manager; call it to learn whether somebody wants us to stop."""
 

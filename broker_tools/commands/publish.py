@@ -125,9 +125,9 @@ def command(
     with Display(as_json) as display, Stopping() as stopping:
         if note:
             display(Event("note", f"{file}: {note}", {"note": note}))
-        client.open()
+        store = open_engine(store_url)
         try:
-            store = open_engine(store_url)
+            client.open()
             with Publication(client, store, prefix, device, on_event=display, stop=stopping) as publication:
                 publication.discover()
                 release, is_new = sign(store, image, signer, wish)
@@ -138,6 +138,7 @@ def command(
                 outcome = publication.follow(timeout)
         finally:
             client.close()
+            store.dispose()
         display(_last(outcome))
     ctx.exit(outcome.exit_code)
 

@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from agent.protocol import index, manifest, offer, topics, want
-
 from tests.support.watcher import Watcher
 
 FACTORY = "f" * 64
