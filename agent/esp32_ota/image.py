@@ -54,8 +54,8 @@ _MAPPED = {
 
 
 class ImageError(Exception):
-    """This is no sound app image. str() is one line for a person; `code` is one of not_an_image, merged_image,
-    no_descriptor, wrong_chip, bad_segments, bad_checksum, bad_digest, truncated, too_large."""
+    """This is no sound app image. str() says why, to stand after the image's name. `code` is one of not_an_image,
+    merged_image, no_descriptor, wrong_chip, bad_segments, bad_checksum, bad_digest, truncated, too_large."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class ImageError(Exception):
 def _exactly(read, offset, length):
     data = read(offset, length)
     if len(data) < length:
-        raise ImageError("truncated", "The image is cut short: it ends at byte %d." % (offset + len(data)))
+        raise ImageError("truncated", "cut short: it ends at byte %d" % (offset + len(data)))
     return data
 
 
@@ -76,8 +76,8 @@ def _refuse(read, code, message):
         if bytes(read(offset, 2)) == TABLE_MAGIC:
             code = "merged_image"
             message = (
-                "This is a merged download (bootloader, partition table, app): "
-                "cut the app out with `otafleet image extract`."
+                "a merged download (bootloader, partition table, app): "
+                "cut the app out with `otafleet image extract`"
             )
     raise ImageError(code, message)
 
@@ -98,12 +98,12 @@ def header(read) -> dict:
     """
     raw = read(0, HEADER_SIZE)
     if len(raw) == 0 or raw[0] != MAGIC:
-        _refuse(read, "not_an_image", "This is not an ESP32 app image: it does not start with 0xE9.")
+        _refuse(read, "not_an_image", "not an ESP32 app image: it does not start with 0xE9")
     raw = _exactly(read, 0, HEADER_SIZE)
     _, segments, mode, flash, entry, _, _, chip_id, _, low, high = struct.unpack("<BBBBIB3sHBHH", raw[:19])
     appended = raw[23] != 0
     if not 1 <= segments <= SEGMENTS_MAX:
-        _refuse(read, "bad_segments", "The image claims %d segments; it can have 1 to 16." % segments)
+        _refuse(read, "bad_segments", "damaged: it claims %d segments, 1 to 16 are possible" % segments)
     return {
         "segments": segments,
         "spi_mode": mode,
@@ -143,9 +143,7 @@ def descriptor(read) -> tuple:
     header(read)
     found = parse_descriptor(_exactly(read, DESCRIPTOR_OFFSET, DESCRIPTOR_SIZE))
     if not found:
-        _refuse(
-            read, "no_descriptor", "The image has no app descriptor: it is a bootloader or not ESP-IDF's."
-        )
+        _refuse(read, "no_descriptor", "not an app image: it has no app descriptor, like a bootloader")
     return found
 
 
@@ -153,10 +151,10 @@ def _check_chip(head, chip):
     name = head["chip"] or "chip id %d" % head["chip_id"]
     if chip is None:
         if not head["chip"]:
-            raise ImageError("wrong_chip", "The image is for %s, which is not known here." % name)
+            raise ImageError("wrong_chip", "made for %s, which is not known here" % name)
     elif head["chip_id"] != CHIPS.get(chip, chip):
         wanted = chip_name(chip) if isinstance(chip, int) else chip
-        raise ImageError("wrong_chip", "The image is for %s, not for %s." % (name, wanted or chip))
+        raise ImageError("wrong_chip", "made for %s, not for %s" % (name, wanted or chip))
 
 
 def _segments(read, head):
@@ -166,10 +164,12 @@ def _segments(read, head):
     for number in range(head["segments"]):
         address, length = struct.unpack("<II", _exactly(read, start, 8))
         if length % 4 or length >= SEGMENT_SIZE_LIMIT:
-            raise ImageError("bad_segments", "Segment %d cannot be %d bytes long." % (number, length))
+            raise ImageError("bad_segments", "damaged: segment %d cannot be %d bytes long" % (number, length))
         page = address >> 16
         if (d_low <= page < d_high or i_low <= page < i_high) and (address ^ (start + 8)) & 0xFFFF:
-            raise ImageError("bad_segments", "Segment %d cannot be mapped to 0x%x." % (number, address))
+            raise ImageError(
+                "bad_segments", "damaged: segment %d cannot be mapped to 0x%x" % (number, address)
+            )
         stop = start + 8 + length
         yield start, stop
         start = stop
@@ -219,7 +219,7 @@ def verify_steps(read, limit: int, chip=None, checksum: bool = True, piece: int 
     end = HEADER_SIZE
     for start, stop in _segments(read, head):
         if stop > limit:
-            raise ImageError("too_large", "The image needs more than the %d bytes of its slot." % limit)
+            raise ImageError("too_large", "too large: it needs more than the %d bytes of its slot" % limit)
         digest.update(_exactly(read, start, 8))
         end = start + 8
         while end < stop:
@@ -233,14 +233,14 @@ def verify_steps(read, limit: int, chip=None, checksum: bool = True, piece: int 
             yield end
     whole = _whole(end, head)
     if whole > limit:
-        raise ImageError("too_large", "The image of %d bytes does not fit a slot of %d." % (whole, limit))
+        raise ImageError("too_large", "too large: its %d bytes do not fit a slot of %d" % (whole, limit))
     padding = 16 - end % 16
     raw = _exactly(read, end, padding)
     digest.update(raw)
     if checksum and raw[padding - 1] != _fold(folded) ^ 0xEF:
-        raise ImageError("bad_checksum", "The image is damaged: its checksum does not match.")
+        raise ImageError("bad_checksum", "damaged: its checksum does not match")
     if head["hash_appended"] and bytes(_exactly(read, whole - 32, 32)) != digest.digest():
-        raise ImageError("bad_digest", "The image is damaged: its SHA-256 does not match.")
+        raise ImageError("bad_digest", "damaged: its SHA-256 does not match")
     return whole
 
 
