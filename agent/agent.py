@@ -108,7 +108,9 @@ class Agent:
 
     def end(self, event, reason="", **fields):
         """`go()`, and the update is over: what it held is let go."""
-        self._work = self.offer = self.trial = None
+        if not self._booting:  # the work after a reset goes on to look at the slots
+            self._work = None
+        self.offer = self.trial = None
         if self.download:
             self.download.abort()
             self.download = None

@@ -122,5 +122,5 @@ class Device:
 
 def clock():
     """Unix seconds, 0 while the clock has not been set."""
-    now = time() + _EPOCH
+    now = int(time()) + _EPOCH
     return now if now > _SOME_DAY else 0
