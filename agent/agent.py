@@ -8,6 +8,10 @@ MicroPython can't cut: opening the connection, and set_boot, which verifies the 
 """
 
 import gc
+
+_threshold = gc.threshold()
+gc.threshold(2048)  # collect often while compiling: what stays is then packed at one end of the heap
+
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from . import reports, transitions as on, work
@@ -19,7 +23,10 @@ from .link import Link
 from .protocol import limits, message, offer as offers, reasons, topics, want
 from .protocol.errors import ProtocolError
 from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, TESTING, VERIFYING
+from .packets import PACKET_MAX
 from .wifi import Wifi
+
+gc.threshold(_threshold)
 
 OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 _NOTHING = {"phase": IDLE, "n": 0, "rollout": "", "attempt": 0, "reason": "", "events": []}
@@ -37,14 +44,16 @@ class Agent:
     def __init__(self, config=None, selftest=None):
         self.config = config = config or load()
         self.selftest = selftest
+        buffer = bytearray(PACKET_MAX)  # the largest thing that is ever held at once
         self.journal = Journal()
-        self.entry = self.journal.read() or dict(_NOTHING)
+        self.entry = self.journal.read(buffer) or dict(_NOTHING)
         if self.journal.lost:
             self.entry["reason"] = reasons.STATE_LOST
         self.device = Device(config, self.journal)
-        self.link = Link(config.id, config.host, config.port, config.user, config.password)
+        self.link = Link(buffer, config.id, config.host, config.port, config.user, config.password)
         self.offer = None  # as decoded, once this boot has seen it
         self.download = None
+        self.page = bytearray(limits.INDEX_PAGE * limits.INDEX_ENTRY)  # of the index, for the download
         self.trial = None
         self._wifi = Wifi(config.wifi)
         self._reconnect = Backoff(limits.BACKOFF_S * 1000, limits.BACKOFF_MAX_S * 1000)

@@ -18,10 +18,10 @@ from .window import Window
 class Download:
     """One slot on its way to one manifest. `done` and `total` count chunks; `stalled` says that nobody answers.
 
-    `ask(chunks, pages)` sends a want and is only called while `may_ask()` is true.
+    `ask(chunks, pages)` sends a want and is only called while `may_ask()` is true. `buffer` takes one index page.
     """
 
-    def __init__(self, manifest, slot, may_ask, ask):
+    def __init__(self, manifest, slot, buffer, may_ask, ask):
         image = manifest["component"]
         self.size = image["size"]
         self.total = index.chunks(self.size)
@@ -33,7 +33,8 @@ class Download:
         self._ask = ask
         self._handle = None
         self._number = -1  # of the page being worked on
-        self._entries = b""  # that page, once it is here
+        self._entries = buffer
+        self._here = False  # whether that page is in `_entries`
         self._missing = bytearray(INDEX_PAGE // 8)  # one bit per chunk of the page
         self._left = 0  # bits set
         self._window = None
@@ -46,7 +47,7 @@ class Download:
         size = WINDOW_FIRST
         for number in range(index.pages(self.size)):
             self._number = number
-            self._entries = b""
+            self._here = False
             self._window = Window(number, number + 1, self._needs_page, ticks_ms())
             yield from self._fetch(self._needs_page, self._ask_pages)
             yield from self._scan()
@@ -99,7 +100,7 @@ class Download:
         return self._left
 
     def _needs_page(self, _number=0):
-        return not self._entries
+        return not self._here
 
     def _needs(self, chunk):
         bit = chunk % INDEX_PAGE
@@ -112,7 +113,7 @@ class Download:
     def _scan(self):
         """Generator: mark the chunks of the page that the slot does not hold, one sector a step."""
         first = self._number * INDEX_PAGE
-        for bit in range(len(self._entries) // INDEX_ENTRY):
+        for bit in range(index.page_entries(self.size, self._number)):
             data = self._slot.read((first + bit) * CHUNK, index.chunk_length(self.size, first + bit))
             if index.entry(data) == self._entry(first + bit):
                 self.done += 1
@@ -128,9 +129,10 @@ class Download:
 
     def page(self, number, payload):
         """An index page has come. Returns whether it was needed; one that is not what the manifest says is ignored."""
-        if number == self._number and not self._entries:
+        if number == self._number and not self._here and len(payload) <= len(self._entries):
             if sha256(payload).digest() == unhexlify(self._digests[number]):
-                self._entries = bytes(payload)
+                self._entries[: len(payload)] = payload
+                self._here = True
                 self._window.arrived(number, ticks_ms())
                 return True
             self._window.spoiled(number)
@@ -143,7 +145,7 @@ class Download:
         again. Raises OSError from the flash.
         """
         chunk, rest = divmod(offset, CHUNK)
-        if rest or not self._entries or chunk // INDEX_PAGE != self._number or not self._needs(chunk):
+        if rest or not self._here or chunk // INDEX_PAGE != self._number or not self._needs(chunk):
             return False
         if len(payload) != index.chunk_length(self.size, chunk) or index.entry(payload) != self._entry(chunk):
             self._window.spoiled(chunk)

@@ -20,7 +20,6 @@ _NAMESPACE = "otafleet"
 _FORMAT = 1
 _HEAD = "<BHI"
 _HEAD_SIZE = 7
-_BLOB_MAX = 4500  # bytes: a manifest of three signatures and what stands beside it
 _RECORD = "<8sBB"  # of the quarantine: digest prefix, attempt that failed last, strikes for `unreachable`
 _RECORD_SIZE = 10
 _QUARANTINE_MAX = 4  # records; the oldest goes first
@@ -40,7 +39,7 @@ class Journal:
     def __init__(self):
         self._nvs = NVS(_NAMESPACE)
         self.lost = False
-        self.epoch = self._blob("epoch", 4)
+        self.epoch = self._blob("epoch", bytearray(4))
         if not self.epoch:
             self.epoch = urandom(4)
             self._nvs.set_blob("epoch", self.epoch)
@@ -54,17 +53,19 @@ class Journal:
         except OSError:
             return None
 
-    def _blob(self, key, most):
-        buffer = bytearray(most)
+    def _blob(self, key, buffer):
         try:
             length = self._nvs.get_blob(key, buffer)
         except OSError:
             return b""
         return bytes(memoryview(buffer)[:length])
 
-    def read(self):
-        """The stored entry as a dict, or None when there is none that can be believed (`lost` tells which)."""
-        blob = self._blob("journal", _BLOB_MAX)
+    def read(self, buffer):
+        """The stored entry as a dict, or None when there is none that can be believed (`lost` tells which).
+
+        `buffer` is lent for the while; an entry that does not fit it counts as none.
+        """
+        blob = self._blob("journal", buffer)
         if not blob:
             return None
         try:
@@ -92,7 +93,7 @@ class Journal:
         self._nvs.commit()
 
     def _stamp(self, key):
-        stored = self._blob(key, 8)
+        stored = self._blob(key, bytearray(8))
         return int.from_bytes(stored, "little") if stored else 0
 
     def _raise_stamp(self, key, value):
@@ -115,7 +116,7 @@ class Journal:
         self._raise_stamp("issued", seconds)
 
     def _quarantine(self):
-        stored = self._blob("quarantine", _RECORD_SIZE * _QUARANTINE_MAX)
+        stored = self._blob("quarantine", bytearray(_RECORD_SIZE * _QUARANTINE_MAX))
         return [
             struct.unpack_from(_RECORD, stored, at)
             for at in range(0, len(stored) - _RECORD_SIZE + 1, _RECORD_SIZE)

@@ -23,9 +23,13 @@ UNANSWERED_MAX = 16  # QoS 1 messages kept for their PUBACK
 
 
 class Link:
-    """One MQTT session at a time. `conn` counts the connections opened since boot."""
+    """One MQTT session at a time. `conn` counts the connections opened since boot.
 
-    def __init__(self, device, host, port, user=None, password=None):
+    `buffer` of PACKET_MAX bytes takes what arrives; nobody else may use it while the link is up.
+    """
+
+    def __init__(self, buffer, device, host, port, user=None, password=None):
+        self._buffer = buffer
         self._client_args = (device, host, port, user, password, KEEPALIVE_S)
         self._sock = None
         self._pid = 0
@@ -59,7 +63,7 @@ class Link:
         self._sock.setblocking(False)
         self._poll = poll()
         self._poll.register(self._sock, POLLIN)
-        self._reader = packets.Reader(self._sock)
+        self._reader = packets.Reader(self._sock, self._buffer)
         self._out = bytearray()
         self._heard = ticks_ms()
         self._pinged = False

@@ -67,7 +67,7 @@ def puback(pid):
 
 
 class Reader:
-    """Takes packets from a non-blocking stream into one buffer of PACKET_MAX bytes.
+    """Takes packets from a non-blocking stream into `buffer`, a bytearray of PACKET_MAX bytes.
 
     `read()` returns None while a packet is incomplete, else (kind, length): the packet's first byte and the number of
     bytes it left in `buffer`. A packet larger than the buffer is read to its end and reported with length -1, so
@@ -75,10 +75,10 @@ class Reader:
     for a remaining length of more than four bytes (section 2.2.3).
     """
 
-    def __init__(self, stream):
-        self.buffer = bytearray(PACKET_MAX)
+    def __init__(self, stream, buffer):
+        self.buffer = buffer
         self.fresh = False  # whether the last read() took any byte: a sign of life
-        self._view = memoryview(self.buffer)
+        self._view = memoryview(buffer)
         self._stream = stream
         self._byte = bytearray(1)
         self._restart()

@@ -121,7 +121,7 @@ def _fill(agent, manifest):
     for repaired in (False, True):
         held = yield from target.holds(component)
         if not held:
-            yield from agent.fetch(Download(manifest, target, agent.may_ask, agent.ask), manifest["content"])
+            yield from agent.fetch(Download(manifest, target, agent.page, agent.may_ask, agent.ask), manifest["content"])
         agent.go(on.COMPLETE)
         held = yield from target.holds(component)
         if held:
@@ -138,7 +138,7 @@ def _activate(agent, manifest):
     """Tell the boot loader, then reset. The manifest is stored first: the new image has to verify it again."""
     target = agent.device.target
     component = manifest["component"]
-    yield from image.verify_steps(target.read, target.capacity, agent.device.chip)
+    yield from image.verify_steps(target.read, target.capacity, agent.device.chip, False)
     if agent.download:
         agent.download.abort()
     agent.go(on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=0)

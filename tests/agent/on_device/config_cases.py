@@ -1,0 +1,41 @@
+"""agent/config.py: a wrong device.json is refused with the line that says what to write."""
+
+from agent.config import Config, ConfigError
+
+KEY = {"kty": "EC", "crv": "P-256", "kid": "0011223344556677", "x": "A" * 43, "y": "A" * 43}
+GOOD = {"id": "kitchen", "project": "thermostat", "broker": "mqtt://broker.example:1884", "keys": [KEY]}
+
+
+def refused(**changes):
+    fields = dict(GOOD)
+    fields.update(changes)
+    try:
+        Config(fields)
+    except ConfigError as error:
+        return str(error)
+    raise AssertionError("taken: %r" % changes)
+
+
+def test_good():
+    config = Config(GOOD)
+    assert (config.host, config.port, config.prefix, config.floor) == ("broker.example", 1884, "fleet", 0)
+    assert config.keys == {"0011223344556677": bytes(64)}
+    assert Config({"id": "a", "project": "b", "broker": "mqtt://h"}).port == 1883
+
+
+def test_refused():
+    for bad in (None, "", "a b", "x" * 65, "ä", 7):
+        assert "id in" in refused(id=bad)
+        assert "project in" in refused(project=bad)
+    assert "hardware in" in refused(hardware="rev b")
+    for bad in (None, "", "broker", "http://h:1", "mqtt://", "mqtt://h:x", 7, "mqtt://a://b"):
+        assert "broker in" in refused(broker=bad)
+    for bad in (
+        {},
+        7,
+        dict(KEY, x="AA"),
+        dict(KEY, x="!" * 43),
+        dict(KEY, crv="P-384"),
+        dict(KEY, kty="RSA"),
+    ):
+        assert "keys in" in refused(keys=[bad])
