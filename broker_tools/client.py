@@ -16,7 +16,15 @@ from collections.abc import Callable
 
 from broker_tools import exits
 from broker_tools.broker_url import BrokerUrl
-from broker_tools.connection import ANSWER_S, BATCH_MAX, TURN_S, ConnectError, Connection, Message
+from broker_tools.connection import (
+    ANSWER_S,
+    BATCH_MAX,
+    KEEPALIVE_S,
+    TURN_S,
+    ConnectError,
+    Connection,
+    Message,
+)
 from broker_tools.errors import OtafleetError
 
 BACKOFF_FIRST_S = 0.25
@@ -36,12 +44,17 @@ class Client:
         tls: ssl.SSLContext | None = None,
         on_online: Callable[[], None] | None = None,
         on_offline: Callable[[], None] | None = None,
+        keepalive_s: int = KEEPALIVE_S,
     ) -> None:
-        """Prepare, without connecting. `tls` replaces the system's certificates for mqtts://."""
+        """Prepare, without connecting. `tls` replaces the system's certificates for mqtts://.
+
+        A connection that nobody answers on is given up after `keepalive_s` to twice as many seconds.
+        """
         self.broker = broker
         self.on_online = on_online
         self.on_offline = on_offline
         self._tls = tls
+        self._keepalive_s = keepalive_s
         self._inbox: deque[Message] = deque()
         self._filters: dict[str, int] = {}
         self._connection: Connection | None = None
@@ -113,7 +126,7 @@ class Client:
 
     def _connect(self) -> None:
         """Connect, log in, subscribe. Raises ConnectError."""
-        connection = Connection(self.broker, self._tls, self._inbox)
+        connection = Connection(self.broker, self._tls, self._inbox, self._keepalive_s)
         if self._filters:
             connection.subscribe(self._filters)
         self._connection = connection

@@ -40,17 +40,34 @@ class ConnectError(Exception):
     """There is no connection; str() is the reason in a few words."""
 
 
+class _SelfClosing(ssl.SSLSocket):
+    """A socket that closes when its handshake fails: paho would forget it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (OSError, ValueError):
+            self.close()
+            raise
+
+
 class Connection:
     """A connection that is `up` until something breaks it. Messages are appended to `inbox`."""
 
-    def __init__(self, broker: BrokerUrl, tls: ssl.SSLContext | None, inbox: deque[Message]) -> None:
+    def __init__(
+        self,
+        broker: BrokerUrl,
+        tls: ssl.SSLContext | None,
+        inbox: deque[Message],
+        keepalive_s: int = KEEPALIVE_S,
+    ) -> None:
         """Connect and log in. Raises ConnectError."""
         self._inbox = inbox
         self._unanswered: set[int] = set()
         self._refused = False
         self._connack: ReasonCode | None = None
         self._paho = self._prepare(broker, tls)
-        self._socket = self._dial(broker)
+        self._socket = self._dial(broker, keepalive_s)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._socket, selectors.EVENT_READ)
         self.up = True
@@ -60,7 +77,9 @@ class Connection:
             closed = not self.up
             self.close()
             if answer is None:
-                raise ConnectError("it closed the connection" if closed else "it does not speak MQTT")
+                raise ConnectError(
+                    "it closed the connection" if closed else "it does not answer as an MQTT broker"
+                )
             advice = "set user and password" if broker.user is None else "check user and password"
             raise ConnectError(f"it refuses the login ({answer}); {advice}")
 
@@ -151,12 +170,14 @@ class Connection:
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
-            client.tls_set_context(tls or ssl.create_default_context())
+            context = tls or ssl.create_default_context()
+            context.sslsocket_class = _SelfClosing
+            client.tls_set_context(context)
         return client
 
-    def _dial(self, broker: BrokerUrl) -> socket.socket:
+    def _dial(self, broker: BrokerUrl, keepalive_s: int) -> socket.socket:
         try:
-            self._paho.connect(broker.host, broker.port, KEEPALIVE_S)
+            self._paho.connect(broker.host, broker.port, keepalive_s)
         except ssl.SSLCertVerificationError as error:
             raise ConnectError(f"its certificate is refused ({error.verify_message})") from None
         except ssl.SSLError as error:

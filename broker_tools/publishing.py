@@ -85,7 +85,7 @@ class Publication:
         self._desired = b""
         self._direct: Direct | None = None
         self._bad_state = ""
-        self._seen = (0, 0)
+        self._noted: set[str] = set()
         self._life = 0.0
         self._remind_s = timing.remind
         self._remind_at = 0.0
@@ -195,16 +195,13 @@ class Publication:
                 self.track.on_progress(self._direct.progress)
                 break
             self._client.publish(*chunk)
-        if self._seen != (self.track.signs, self.track.erased):
-            if self._direct and self._seen[1] != self.track.erased:
-                self._direct.restart()
-            self._seen = (self.track.signs, self.track.erased)
-            self._life = time.monotonic()
         self._remind()
 
     def _take(self, message: Message) -> None:
         # Nothing but the exact topics of one device is subscribed to.
         leaf = message.topic.rpartition("/")[2]
+        signs, erased = self.track.signs, self.track.erased
+        alive = False
         try:
             if leaf == "state":
                 self.track.on_state(message.payload, message.retained)
@@ -212,12 +209,22 @@ class Publication:
                 self.track.on_ack(message.payload)
             elif leaf == "online":
                 self.track.on_presence(message.payload)
-            elif self._direct and self._direct.want(message.payload):
-                self._life = time.monotonic()
+            elif self._direct:
+                alive = self._direct.want(message.payload)
         except ProtocolError as error:
             if leaf == "state":
                 self._bad_state = str(error)
-            self._tell(Event("note", f"bad {leaf} from {self._device}: {error}", {"reason": error.reason}))
+            self._note(f"bad {leaf} from {self._device}: {error}", error.reason)
+        if self._direct and self.track.erased != erased:
+            self._direct.restart()
+        if alive or self.track.signs != signs:
+            self._life = time.monotonic()
+
+    def _note(self, text: str, reason: str) -> None:
+        """Tell of bad input, each kind once: whoever can write to a topic could fill the screen."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._tell(Event("note", text, {"reason": reason}))
 
     def _publish_desired(self) -> None:
         """Put the offer, or its withdrawal, on the broker; without a connection `_on_online` will do it."""

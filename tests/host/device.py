@@ -86,14 +86,20 @@ class Device:
             message["payload"] = manifest.decode(manifest.split(message["manifest"][0])[3])
         return message
 
-    def desired_count(self) -> int:
-        """How many desired messages have come so far."""
+    def desired_count(self, **fields: Any) -> int:
+        """How many desired messages with these fields have come so far."""
         topic = topics.desired(self.prefix, self.id)
-        return sum(message.topic == topic for message in self._mqtt.messages.items)
+        found = [message.json for message in self._mqtt.messages.items if message.topic == topic]
+        return sum(fields.items() <= message.items() for message in found)
 
-    def take(self, timeout: float = 10) -> dict[str, Any]:
-        """Wait for an offer and report that it is being downloaded."""
-        message = self.desired(timeout, start="now")
+    def desired_again(self, seen: int, timeout: float = 20) -> None:
+        """Wait until more than `seen` desired messages have come."""
+        topic, messages = topics.desired(self.prefix, self.id), self._mqtt.messages
+        messages.expect(lambda _: sum(m.topic == topic for m in messages.items) > seen, timeout)
+
+    def take(self, timeout: float = 10, **fields: Any) -> dict[str, Any]:
+        """Wait for an offer with these fields and report that it is being downloaded."""
+        message = self.desired(timeout, start="now", **fields)
         total = index.chunks(message["payload"]["component"]["size"])
         self.report("downloading", n=message["n"], attempt=message["attempt"], progress=[0, total])
         return message
