@@ -18,7 +18,7 @@ from . import reports, transitions as on, work
 from .backoff import Backoff, jitter
 from .config import load
 from .device import Device
-from .journal import Journal
+from .journal import Journal, JournalError
 from .link import Link
 from .protocol import limits, message, offer as offers, reasons, topics, want
 from .protocol.errors import ProtocolError
@@ -102,14 +102,21 @@ class Agent:
     # For the work
 
     def go(self, event, reason="", **fields):
-        """Follow the table, store the entry, queue the ack. Raises JournalError when it can't be stored."""
+        """Follow the table, store the entry, queue the ack.
+
+        Raises JournalError when the entry of a committed update can't be stored; others live without.
+        """
         entry = dict(self.entry)
         entry.update(fields)
         entry["phase"] = on.after(entry["phase"], event)
         entry["reason"] = reason
         said = entry["phase"] + (":" + reason if reason else "")
         entry["events"] = (entry["events"] + [said])[-limits.EVENTS_MAX :]
-        self.journal.write(entry)
+        try:
+            self.journal.write(entry)
+        except JournalError:
+            if entry["phase"] in COMMITTED:
+                raise
         self.entry = entry
         self._k += 1
         self.link.publish(self._topic("ack"), reports.ack(self.device, entry, self._k), 1)
@@ -117,9 +124,8 @@ class Agent:
 
     def end(self, event, reason="", **fields):
         """`go()`, and the update is over: what it held is let go."""
-        if not self._booting:  # the work after a reset goes on to look at the slots
-            self._work = None
-        self.offer = self.trial = None
+        self._work = self.offer = self.trial = None
+        self._booting = False
         if self.download:
             self.download.abort()
             self.download = None

@@ -27,8 +27,8 @@ class Config:
             self._name(fields, "hardware")
         self.prefix = fields.get("prefix") or "fleet"
         self.host, self.port = _broker(fields.get("broker"))
-        self.user = fields.get("user")
-        self.password = fields.get("password")
+        self.user = fields.get("user") or None
+        self.password = fields.get("password") or ""
         self.floor = fields.get("floor") or 0
         self.wifi = fields.get("wifi")
         self.keys = {}

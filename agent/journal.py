@@ -40,18 +40,18 @@ class Journal:
         self._nvs = NVS(_NAMESPACE)
         self.lost = False
         self.epoch = self._blob("epoch", bytearray(4))
-        if not self.epoch:
-            self.epoch = urandom(4)
-            self._nvs.set_blob("epoch", self.epoch)
-        self.boots = (self._int("boots") or 0) + 1
-        self._nvs.set_i32("boots", self.boots)
-        self._nvs.commit()
-
-    def _int(self, key):
         try:
-            return self._nvs.get_i32(key)
+            self.boots = self._nvs.get_i32("boots") + 1
         except OSError:
-            return None
+            self.boots = 1
+        try:
+            if not self.epoch:
+                self.epoch = urandom(4)
+                self._nvs.set_blob("epoch", self.epoch)
+            self._nvs.set_i32("boots", self.boots)
+            self._nvs.commit()
+        except OSError:
+            pass  # an NVS that takes nothing is met again, and told, by the first update
 
     def _blob(self, key, buffer):
         try:

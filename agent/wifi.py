@@ -10,7 +10,7 @@ class Wifi:
 
     def __init__(self, settings):
         self._settings = settings
-        self._due = ticks_ms()
+        self._due = None  # when the next attempt may be made
         if settings:
             from network import STA_IF, WLAN
 
@@ -18,10 +18,13 @@ class Wifi:
 
     def ready(self):
         """Whether there is a network to use. Starts an attempt to join it when none is under way; never waits."""
-        if not self._settings or self._station.isconnected():
+        if not self._settings:
+            return True
+        if self._station.isconnected():
+            self._due = None
             return True
         now = ticks_ms()
-        if ticks_diff(now, self._due) >= 0:
+        if self._due is None or ticks_diff(now, self._due) >= 0:
             self._due = ticks_add(now, _PATIENCE_MS)
             self._station.active(True)
             try:

@@ -22,24 +22,25 @@ _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reb
 
 
 def wake_up(agent):
-    """After a reset: how did it leave the update, and what do the slots hold?"""
+    """After a reset: what do the slots hold, and how did it leave the update?"""
     device = agent.device
-    entry = agent.entry
-    if entry["phase"] in COMMITTED:
-        _settle(agent, entry)
-    elif on.RESET in on.TRANSITIONS[entry["phase"]]:
-        agent.go(on.RESET)
     yield from device.running.survey()
     if device.target:
         yield from device.target.survey()
     agent.changed = True
-    if agent.trial:
-        yield from _prove(agent)
+    phase = agent.phase
+    if phase in COMMITTED:
+        _settle(agent)
+        if agent.trial:
+            yield from _prove(agent)
+    elif on.RESET in on.TRANSITIONS[phase]:
+        agent.go(on.RESET)
 
 
-def _settle(agent, entry):
+def _settle(agent):
     """A committed update: did the new image boot, was it given up, or had the boot loader not been told yet?"""
     device = agent.device
+    entry = agent.entry
     if device.running.label == entry["slot"]:
         agent.go(on.NEW_BOOTED, boots=entry["boots"] + 1)
         agent.trial = Trial(agent.entry, device, agent.selftest)
