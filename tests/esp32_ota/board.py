@@ -1,0 +1,51 @@
+"""A device that makes calls of esp32_ota and says what came of them. Here it is a twin."""
+
+import json
+
+from firmware.twin import Twin
+from tests.support.paths import ROOT
+
+MAIN = ROOT / "tests" / "esp32_ota" / "on_device" / "calls.py"
+# Where the table of a twin puts the slots and the records (esp32-ota partitions-4MiB-ota.csv).
+SLOT = {"ota_0": 0x10000, "ota_1": 0x190000}
+SLOT_SIZE = 0x180000
+OTADATA = 0xD000
+SECTOR = 4096
+
+
+class Board:
+    """A twin with esp32_ota alone in its /lib, so that nothing else of the agent can be needed."""
+
+    def __init__(self, folder, images, slots, chip="esp32", **options):
+        """`images` by name lie on the device's file system; `slots` names the ones that lie in ota_0 and ota_1."""
+        self.folder = folder
+        files = {f"images/{name}.bin": data for name, data in images.items()}
+        libs = {"esp32_ota": ROOT / "agent" / "esp32_ota"}
+        twin = Twin.create(folder, b"", chip=chip, files=files, libs=libs, **options)
+        for label, name in slots.items():
+            twin.flash.load(SLOT[label], images[name])
+        twin.close()
+
+    def call(self, steps, heap="128k"):
+        """Power on, make the calls in order, power off; the answers: r, value, code, otadata."""
+        vfs = self.folder / "vfs"
+        (vfs / "main.py").write_bytes(MAIN.read_bytes())
+        (vfs / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+        (vfs / "at").unlink(missing_ok=True)
+        lines = []
+        twin = Twin(
+            self.folder,
+            heap=heap,
+            log=lambda line: (lines.append(line), line.startswith(("END", "Traceback")) and twin.stop()),
+        )
+        twin.boot_s = 0
+        try:
+            twin.run(resets=len(steps) + 1)
+            self.counts = twin.sector_counts()
+        finally:
+            twin.close()
+        told = "\n".join(line for line in lines if not line.startswith("ANSWER "))
+        assert "END" in lines, told
+        answers = [json.loads(line[7:]) for line in lines if line.startswith("ANSWER ")]
+        assert len(answers) == len(steps), told
+        return answers
