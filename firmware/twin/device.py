@@ -46,9 +46,10 @@ class Setup:
     chip: Chip
     mac: bytes
     heap: str
+    boot_s: float
+    air: Mapping[str, str]
     rollback: bool
     timing: bool
-    air: Mapping[str, str]
 
 
 class Device:
@@ -129,7 +130,7 @@ class Device:
     def _over(self, why: Reset | Died | TwinError) -> None:
         """The end of one life: boot again, unless there is a reason not to."""
         life, self._life = self._life, None
-        age = life.age if life else BOOT_S
+        age = life.age if life else 0
         code = life.end() if life else 0
         if isinstance(why, Died):
             why = self._died(age, code)
@@ -149,7 +150,7 @@ class Device:
         if self.resets_left is not None:
             self.resets_left -= 1
         if why.sleep_ms is None:
-            self._start = self._loop.after(max(BOOT_S - age, 0), lambda: self._boot(why))
+            self._start = self._loop.after(max(self._setup.boot_s - age, 0), lambda: self._boot(why))
         else:
             self._console.line(f"--- {why}")
             if why.sleep_ms:

@@ -58,7 +58,7 @@ class Life:
         for fd in (self._child.requests.fileno(), self._child.events.fileno(), self._child.console):
             self._loop.unwatch(fd)
         code = self._child.end()
-        while self._print():
+        while self._read():
             pass
         os.close(self._child.console)
         return code
@@ -75,7 +75,10 @@ class Life:
         except (Reset, TwinError) as end:
             self._over(end)
 
-    def _print(self) -> bool:
+    def _print(self) -> None:
+        self._read()
+
+    def _read(self) -> bool:
         try:
             data = os.read(self._child.console, 1 << 16)
         except BlockingIOError:

@@ -35,6 +35,11 @@ class Nvs:
         self._half = partition.size // (2 * SECTOR) * SECTOR
         self._starts = (partition.address, partition.address + self._half)
         self._values: dict[Key, tuple[int, bytes]] = {}
+        # Without a half in use (blank, or erased by somebody) the first write begins anew in half 0.
+        self._current = 1
+        self._seq = 0
+        self._end = 0
+        self._clean = False
         self._load()
 
     def open(self, namespace: bytes) -> None:
@@ -90,11 +95,11 @@ class Nvs:
         self._current, self._seq, self._end, self._clean = other, self._seq + 1, _HEAD.size + len(body), True
 
     def _load(self) -> None:
-        # Without a half in use (blank, or erased by somebody) the first write begins anew in half 0.
-        self._current, self._seq, self._end, self._clean = 1, 0, 0, False
         for index, start in enumerate(self._starts):
             seq, check = _HEAD.unpack(self._flash.read(start, _HEAD.size))
-            if check == zlib.crc32(struct.pack("<I", seq)) and seq > self._seq:
+            # The CRC of an erased number is an erased CRC.
+            blank = seq == check == 0xFFFFFFFF
+            if not blank and check == zlib.crc32(struct.pack("<I", seq)) and seq > self._seq:
                 self._current, self._seq = index, seq
         if self._seq:
             self._replay(self._flash.read(self._starts[self._current], self._half))

@@ -97,7 +97,7 @@ def pack(rows: Iterable[Partition]) -> bytes:
 
 def parse(sector: bytes) -> Table:
     """Read a table. Raises ValueError where ESP-IDF's bootloader refuses it."""
-    rows = []
+    rows: list[Partition] = []
     for offset in range(0, 0xC00, _ENTRY.size):
         entry = sector[offset : offset + _ENTRY.size]
         if entry[:2] == _MD5[:2]:

@@ -22,7 +22,7 @@ from . import partition_table
 from .child import runtime
 from .chips import chip as chip_named
 from .console import Console
-from .device import Boot, Device, Setup
+from .device import BOOT_S, Boot, Device, Setup
 from .errors import TwinError
 from .flash import Flash, SectorCount
 from .loop import Loop
@@ -54,6 +54,8 @@ class Twin:
         """The flash as the programmer on the bench has it: ``read`` and ``load`` know no rules."""
         self.air = dict(AIR)
         """Networks and keys; change it while the twin runs to switch them on and off."""
+        self.boot_s = BOOT_S
+        """Least time from a reset to the next boot, in seconds."""
         self.boots: list[Boot] = []
         """Every start of the processor in the last ``run``, in order."""
         self._heap = heap
@@ -120,7 +122,14 @@ class Twin:
         """
         runtime()
         setup = Setup(
-            self.folder, self._chip, self._mac, self._heap, self._rollback, self._timing, self.air
+            self.folder,
+            self._chip,
+            self._mac,
+            self._heap,
+            self.boot_s,
+            self.air,
+            rollback=self._rollback,
+            timing=self._timing,
         )
         ends: list[TwinError | None] = []
         with _lock(self.folder), _sigterm(self.stop), _console(self.folder, self._log) as console:
