@@ -13,6 +13,7 @@ class Otafleet:
 
     def __init__(self, home: Path, broker: str | None = None) -> None:
         self.home = home
+        self.broker = broker
         self.environment = {
             "OTAFLEET_HOME": str(home),
             "COLUMNS": "120",

@@ -38,6 +38,7 @@ class Proxy:
         self.copies = copies
         self.connections = 0
         self._open: list[tuple[socket.socket, socket.socket, threading.Event]] = []
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server((HOST, 0))
         self.port = self._listener.getsockname()[1]
@@ -46,11 +47,11 @@ class Proxy:
     def cut(self) -> None:
         """Close every connection, at both ends at once."""
         with self._lock:
-            for device, broker, _ in self._open:
-                for end in (device, broker):
-                    with suppress(OSError):
-                        end.shutdown(socket.SHUT_RDWR)
-            self._open.clear()
+            pairs, self._open = self._open, []
+        for device, broker, _ in pairs:
+            for end in (device, broker):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def freeze(self) -> None:
         """Leave every connection half-open: nothing passes any more, and nobody is told. New ones work."""
@@ -76,8 +77,19 @@ class Proxy:
             with self._lock:
                 self.connections += 1
                 self._open.append((device, broker, frozen))
-            for source, sink, down in ((device, broker, False), (broker, device, True)):
-                threading.Thread(target=self._forward, args=(source, sink, frozen, down), daemon=True).start()
+            self._start(self._serve, device, broker, frozen)
+
+    def _start(self, run: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=run, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
+
+    def _serve(self, device: socket.socket, broker: socket.socket, frozen: threading.Event) -> None:
+        with device, broker:
+            up = self._start(self._forward, device, broker, frozen, False)
+            self._forward(broker, device, frozen, True)
+            up.join()
 
     def _forward(
         self, source: socket.socket, sink: socket.socket, frozen: threading.Event, down: bool
@@ -94,7 +106,7 @@ class Proxy:
                 sink.shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(
@@ -103,9 +115,6 @@ class Proxy:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        with self._lock:
-            pairs = list(self._open)
         self.cut()
-        for device, broker, _ in pairs:
-            device.close()
-            broker.close()
+        for thread in self._threads:
+            thread.join(10)

@@ -1,0 +1,56 @@
+"""Images that must not stay: the device goes back by itself and says why."""
+
+import pytest
+
+from broker_tools.image import parse
+from tests.e2e.images import CRASHES, LOST
+
+NEVER_YIELDS = b"while True:\n    pass\n"
+FAILS_ITS_TEST = b"from agent.agent import Agent\nAgent(selftest=lambda: False).run()\n"
+NEVER_PASSES_ITS_TEST = b"from agent.agent import Agent\nAgent(selftest=lambda: None).run()\n"
+RESETS = b"import machine\nmachine.reset()\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (CRASHES, "never_started"),
+        (NEVER_YIELDS, "never_started"),
+        (RESETS, "never_started"),
+        (LOST, "unreachable"),
+        (FAILS_ITS_TEST, "selftest_failed"),
+        (NEVER_PASSES_ITS_TEST, "selftest_failed"),
+    ],
+    ids=[
+        "crashes",
+        "never yields",
+        "resets",
+        "joins another Wi-Fi",
+        "fails its test",
+        "never passes its test",
+    ],
+)
+def test_a_bad_image_is_undone(otafleet, kitchen, image, publish, watch, code, reason):
+    good = image("1.1")
+    otafleet.ok(*publish(good))
+    result = otafleet.run(*publish(image("1.2", code), "--confirm-s", "2"))
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert f"rolled back: {reason}" in result.stdout.splitlines()[-1]
+    state = watch(kitchen.topic("state")).expect(kitchen.topic("state"), phase="rolled_back").json
+    runs = next(slot for slot in state["slots"] if slot["slot"] == state["running"])
+    assert (runs["app_state"], runs["sha256"]) == ("VALID", parse(good.read_bytes(), "").sha256)
+
+
+def test_after_a_roll_back_a_good_image_is_taken(otafleet, kitchen, image, publish):
+    assert otafleet.run(*publish(image("1.1", CRASHES), "--confirm-s", "1")).returncode == 4
+    otafleet.ok(*publish(image("1.2")))
+
+
+def test_a_broker_that_is_away_during_the_test_undoes_a_good_image(otafleet, kitchen, image, publish, broker):
+    with otafleet.start(*publish(image("1.1"), "--confirm-s", "3")) as publisher:
+        publisher.expect("rebooting")
+        broker.stop()
+        kitchen.console.expect(r"^--- boot 3: ota_0", timeout=20)
+        broker.start()
+        assert publisher.wait() == 4
+    assert "rolled back: unreachable" in publisher.output
