@@ -26,6 +26,20 @@ class Board:
             twin.flash.load(SLOT[label], images[name])
         twin.close()
 
+    def load(self, address, data):
+        """Put bytes into flash as a programmer on the bench does."""
+        twin = Twin(self.folder)
+        twin.flash.load(address, data)
+        twin.close()
+
+    def read(self, address, size):
+        """What lies in flash."""
+        twin = Twin(self.folder)
+        try:
+            return twin.flash.read(address, size)
+        finally:
+            twin.close()
+
     def call(self, steps, heap="128k"):
         """Power on, make the calls in order, power off; the answers: r, value, code, otadata."""
         vfs = self.folder / "vfs"
