@@ -6,6 +6,7 @@ import re
 import pytest
 
 from agent.protocol import limits, manifest, phases, reason_texts, topics
+from tests.protocol.vector_checks import payload_of
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/protocol.md").read_text()
@@ -16,6 +17,10 @@ CELLS = [
     for line in PAGE.splitlines()
     if line.startswith("|")
 ]
+
+
+def good(kind):
+    return json.loads((VECTORS / f"{kind}.json").read_text())["good"]
 
 
 def section(start, end):
@@ -72,14 +77,21 @@ def test_every_phase_and_slot_state_is_explained():
 )
 def test_every_field_of_a_message_is_explained(kind, start, end):
     text = section(start, end)
-    for row in json.loads((VECTORS / f"{kind}.json").read_text())["good"][:9]:
-        for field in row["value"]:
-            assert f"`{field}`" in text or f'"{field}"' in text, field
+    listed = {
+        field
+        for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE)
+        for field in re.findall(r"`(\w+)`", cell)
+    }
+    if kind == "offers":
+        listed.add(*re.findall(r'"withdraw": true, "(reason)"', text))
+    assert listed == {field for row in good(kind) for field in json.loads(payload_of(row))} - {"zz"}
+    for field in good(kind)[0]["value"].get("slots", [{}])[0]:
+        assert f'"{field}":' in text, field
 
 
 def test_every_field_of_a_manifest_is_explained():
     listed = re.findall(r"^\| `(\w+)` \|", section("5.", "6."), re.MULTILINE)
-    component = json.loads((VECTORS / "manifests.json").read_text())["good"][0]["value"]["component"]
+    component = good("manifests")[0]["value"]["component"]
     assert sorted(listed) == sorted([*manifest.FIELDS, *component])
 
 
