@@ -1,0 +1,36 @@
+"""Every module of the agent can be imported by a real MicroPython on a twin."""
+
+from broker_tools import twins
+from firmware.twin.twin import Twin
+from tests.support.paths import ROOT
+
+COPIED = {"agent.boot", "agent.main"}
+"""They run as /boot.py and /main.py; every twin of every end-to-end test runs them."""
+MODULES = sorted(
+    {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "agent").rglob("*.py")
+    }
+    - COPIED
+)
+APP = f"""
+import gc
+for name in {MODULES}:
+    gc.collect()
+    __import__(name)
+    print("imported", name)
+import machine
+machine.reset()
+"""
+
+
+def test_every_module_of_the_agent_imports_on_a_twin(tmp_path):
+    app = twins.image(APP.encode(), "house", "1.0")
+    twins.provision(tmp_path / "twin", twins.Settings("house", keys=[]), app=app)
+    lines = []
+    twin = Twin(tmp_path / "twin", heap="1m", log=lines.append)
+    try:
+        twin.run(resets=0)
+    finally:
+        twin.close()
+    assert [line.removeprefix("imported ") for line in lines if line.startswith("imported")] == MODULES, lines
