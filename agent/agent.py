@@ -22,7 +22,7 @@ from .journal import Journal, JournalError
 from .link import Link
 from .protocol import limits, message, offer as offers, reasons, topics, want
 from .protocol.errors import ProtocolError
-from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, TESTING, VERIFYING
+from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, VERIFYING
 from .packets import PACKET_MAX
 from .wifi import Wifi
 
@@ -159,7 +159,9 @@ class Agent:
                 ranges[-1][1] += 1
             else:
                 ranges.append([chunk, 1])
-        self.link.publish(self._topic("want"), want.encode(self.entry["n"], self._content, self._w, ranges, pages))
+        self.link.publish(
+            self._topic("want"), want.encode(self.entry["n"], self._content, self._w, ranges, pages)
+        )
 
     # The connection
 
@@ -194,7 +196,11 @@ class Agent:
             self._echo_asked = True
             self.link.subscribe([self._topic("state")])
         since = ticks_diff(now, self._told_at)
-        if self.changed or since > self._heartbeat or (self._progressed() and since > limits.PROGRESS_S * 1000):
+        if (
+            self.changed
+            or since > self._heartbeat
+            or (self._progressed() and since > limits.PROGRESS_S * 1000)
+        ):
             self.changed = False
             self._told_at = now
             self._heartbeat = jitter(limits.HEARTBEAT_S * 1000)

@@ -4,7 +4,7 @@ from random import getrandbits
 
 
 class Backoff:
-    """Waits of `first`, 2 × `first`, … up to `cap` milliseconds, each shortened at random by up to a half."""
+    """Waits of `first`, twice that, and so on up to `cap` milliseconds, each shortened at random by up to a half."""
 
     def __init__(self, first, cap):
         self._first = first

@@ -29,4 +29,4 @@ if pending():
         deadline = NVS("otafleet").get_i32("guard_ms")
     except OSError:
         deadline = 331_000
-    Timer(0).init(mode=Timer.ONE_SHOT, period=deadline, callback=lambda timer: pending() and reset())
+    Timer(0).init(mode=Timer.ONE_SHOT, period=deadline, callback=lambda _: pending() and reset())

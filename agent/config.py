@@ -2,6 +2,7 @@
 
 import json
 
+from .protocol.checks import is_name
 from .protocol.errors import ProtocolError
 from .protocol.manifest import b64url_decode
 from .protocol.topics import check_name
@@ -26,6 +27,8 @@ class Config:
         if self.hardware:
             self._name(fields, "hardware")
         self.prefix = fields.get("prefix") or "fleet"
+        if not all(is_name(name) for name in self.prefix.split("/")):
+            raise ConfigError("prefix in %s must be names joined by /" % PATH)
         self.host, self.port = _broker(fields.get("broker"))
         self.user = fields.get("user") or None
         self.password = fields.get("password") or ""
@@ -54,7 +57,9 @@ def _broker(url):
     """(host, port) of mqtt://host[:port]."""
     try:
         scheme, address = url.split("://")
-        host, _, port = address.rstrip("/").rpartition(":") if ":" in address else (address.rstrip("/"), "", "1883")
+        host, _, port = (
+            address.rstrip("/").rpartition(":") if ":" in address else (address.rstrip("/"), "", "1883")
+        )
         if scheme == "mqtt" and host:
             return host, int(port)
     except (AttributeError, ValueError):

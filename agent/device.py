@@ -10,7 +10,9 @@ from .protocol.limits import CHUNK
 from .protocol.phases import APP_STATE_OF
 
 _SOME_DAY = 1_704_067_200  # 2024-01-01: an earlier clock has not been set
-_EPOCH = 946_684_800 if gmtime(0)[0] == 2000 else 0  # MicroPython counts from 2000 on the ESP32, from 1970 on a PC
+_EPOCH = (
+    946_684_800 if gmtime(0)[0] == 2000 else 0
+)  # MicroPython counts from 2000 on the ESP32, from 1970 on a PC
 
 _scratch = memoryview(bytearray(CHUNK))
 

@@ -13,7 +13,9 @@ from time import ticks_add, ticks_diff, ticks_ms
 from umqtt.simple import MQTTClient
 
 from . import packets
-from .protocol.limits import KEEPALIVE_S  # the broker publishes the last will after 1.5 times this (section 3.1.2.10)
+from .protocol.limits import (
+    KEEPALIVE_S,
+)  # the broker publishes the last will after 1.5 times this (section 3.1.2.10)
 
 PING_AFTER_MS = 20_000  # of silence from the broker
 PING_WAIT_MS = 10_000  # for any byte after the ping
@@ -53,7 +55,9 @@ class Link:
                 if client.sock:  # a short CONNACK, met by umqtt.simple as None[0]
                     raise
                 client.connect(True)  # umqtt.simple before 1.5.0 has no timeout
-        except Exception as error:  # umqtt.simple mixes OSError, MQTTException, AssertionError, IndexError, TypeError
+        except (
+            Exception
+        ) as error:  # umqtt.simple mixes OSError, MQTTException, AssertionError, IndexError, TypeError
             if client.sock:
                 client.sock.close()
             if isinstance(error, OSError):

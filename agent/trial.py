@@ -28,7 +28,9 @@ class Trial:
         self._device = device
         self._selftest = selftest
         self._began = ticks_ms()
-        self._kept = device.running.state() == "VALID"  # confirmed, but the power went before the journal knew
+        self._kept = (
+            device.running.state() == "VALID"
+        )  # confirmed, but the power went before the journal knew
 
     def overdue(self):
         """Whether the manifest's deadline, counted from this boot, has passed."""

@@ -2,9 +2,10 @@
 
 Theory of operation. A want asks for at most one window of chunks. When half of it has arrived, the next want goes out,
 so that the wire never runs dry while the flash is busy. Messages of one publisher keep their order through a broker,
-so a chunk that is still missing when a chunk of a *later* want arrives is lost and goes first into the next want. When
-nothing arrives for a while, all that was asked is taken for lost, and half as much is asked. The window doubles
-while it arrives within WINDOW_S: it bounds what a broker may owe this device, because brokers silently drop what piles up.
+so a chunk that is still missing when a chunk of a *later* want arrives is lost and goes first into the next want.
+When nothing arrives for a while, all that was asked is taken for lost, and half as much is asked. The window doubles
+while it arrives within WINDOW_S: it bounds what a broker may owe this device, because brokers silently drop what
+piles up.
 """
 
 from time import ticks_diff

@@ -15,7 +15,7 @@ from .journal import JournalError
 from .protocol import reasons
 from .protocol.errors import ProtocolError
 from .protocol.offer import NOW
-from .protocol.phases import ACTIVATING, COMMITTED, IDLE, TESTING
+from .protocol.phases import ACTIVATING, COMMITTED, TESTING
 from .trial import Trial
 
 _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reboot
@@ -122,7 +122,9 @@ def _fill(agent, manifest):
     for repaired in (False, True):
         held = yield from target.holds(component)
         if not held:
-            yield from agent.fetch(Download(manifest, target, agent.page, agent.may_ask, agent.ask), manifest["content"])
+            yield from agent.fetch(
+                Download(manifest, target, agent.page, agent.may_ask, agent.ask), manifest["content"]
+            )
         agent.go(on.COMPLETE)
         held = yield from target.holds(component)
         if held:
@@ -142,7 +144,9 @@ def _activate(agent, manifest):
     yield from image.verify_steps(target.read, target.capacity, agent.device.chip, False)
     if agent.download:
         agent.download.abort()
-    agent.go(on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=0)
+    agent.go(
+        on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=0
+    )
     # The guard in boot.py gives the agent the time to say why before it resets the chip without a word.
     agent.journal.guard(manifest["confirm_s"] * 1100 + 1000)
     try:

@@ -25,7 +25,9 @@ def test_on_device(module: str, function: str) -> None:
 def test_on_twin(module: str, function: str, tmp_path: Path) -> None:
     code = f"import {module}\n{module}.{function}()\nprint('passed')\n".encode()
     files = {f"{module}.py": (ON_TWIN / f"{module}.py").read_bytes()}
-    Twin.create(tmp_path, make_image(code, "demo", "1.0"), files=files, libs={"agent": agent_folder()}).close()
+    Twin.create(
+        tmp_path, make_image(code, "demo", "1.0"), files=files, libs={"agent": agent_folder()}
+    ).close()
     lines: list[str] = []
 
     def log(line: str) -> None:

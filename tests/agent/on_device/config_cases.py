@@ -28,6 +28,8 @@ def test_refused():
         assert "id in" in refused(id=bad)
         assert "project in" in refused(project=bad)
     assert "hardware in" in refused(hardware="rev b")
+    for bad in ("a//b", "/a", "a b", "fleet/+", "#"):
+        assert "prefix in" in refused(prefix=bad)
     for bad in (None, "", "broker", "http://h:1", "mqtt://", "mqtt://h:x", 7, "mqtt://a://b"):
         assert "broker in" in refused(broker=bad)
     for bad in (

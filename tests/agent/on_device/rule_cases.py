@@ -1,6 +1,7 @@
 """agent/rules.py and agent/transitions.py: which image is taken, and which phase follows which."""
 
-from agent import rules, transitions as on
+from agent import rules
+from agent import transitions as on
 from agent.protocol import phases, reasons
 
 DIGEST = "ab" * 32

@@ -3,8 +3,9 @@
 import struct
 from binascii import crc32
 
-from agent.journal import Journal, JournalError
 from esp32 import NVS
+
+from agent.journal import Journal, JournalError
 
 BUFFER = bytearray(4000)
 
@@ -37,7 +38,13 @@ def test_an_entry_comes_back():
 def test_torn_and_unknown_entries_are_lost_not_believed():
     body = b'{"phase": "idle"}'
     assert stored(sealed(body)) == ({"phase": "idle"}, False)
-    for blob in (sealed(body)[:-1], sealed(body, 2), sealed(b"{"), b"\x01", sealed(body)[:3] + bytes(4) + body):
+    for blob in (
+        sealed(body)[:-1],
+        sealed(body, 2),
+        sealed(b"{"),
+        b"\x01",
+        sealed(body)[:3] + bytes(4) + body,
+    ):
         assert stored(blob) == (None, True), blob
 
 
