@@ -5,8 +5,9 @@ the step that the transition announces. A blob that is missing, torn or of an un
 device is idle, and finds out the rest from its flash and from the broker.
 
 The other keys are read by agents older than the one that wrote them (after a rollback), so they are plain integers
-and fixed records for good: `epoch` and `boots` name this device's boots, `floor` is the lowest sequence it
-takes, `issued` the latest signing time seen, `quarantine` holds images that have rolled back, `guard_ms` tells boot.py how long an image may stay unconfirmed.
+and fixed records for good: `epoch` and `boots` name this device's boots, `floor` is the lowest sequence it takes,
+`issued` the latest signing time seen, `quarantine` holds images that have rolled back, `guard_ms` tells boot.py how
+long an image may stay unconfirmed.
 """
 
 import json

@@ -13,7 +13,7 @@ def refused(**changes):
         Config(fields)
     except ConfigError as error:
         return str(error)
-    raise AssertionError("taken: %r" % changes)
+    raise AssertionError(f"taken: {changes}")
 
 
 def test_good():
