@@ -2,7 +2,7 @@
 
 import json
 
-from firmware.twin import Twin
+from firmware.twin import Twin, partition_table
 from tests.support.paths import ROOT
 
 MAIN = ROOT / "tests" / "esp32_ota" / "on_device" / "calls.py"
@@ -16,12 +16,14 @@ SECTOR = 4096
 class Board:
     """A twin with esp32_ota alone in its /lib, so that nothing else of the agent can be needed."""
 
-    def __init__(self, folder, images, slots, chip="esp32", **options):
+    def __init__(self, folder, images, slots, chip="esp32", table=partition_table.DEFAULT, **options):
         """`images` by name lie on the device's file system; `slots` names the ones that lie in ota_0 and ota_1."""
         self.folder = folder
         files = {f"images/{name}.bin": data for name, data in images.items()}
         libs = {"esp32_ota": ROOT / "agent" / "esp32_ota"}
         twin = Twin.create(folder, b"", chip=chip, files=files, libs=libs, **options)
+        # Loaded here: a twin as it leaves the bench has an OTA slot, some of these tables have none.
+        twin.flash.load(partition_table.OFFSET, partition_table.pack(table))
         for label, name in slots.items():
             twin.flash.load(SLOT[label], images[name])
         twin.close()
@@ -40,26 +42,32 @@ class Board:
         finally:
             twin.close()
 
-    def call(self, steps, heap="128k"):
+    def call(self, steps):
         """Power on, make the calls in order, power off; the answers: r, value, code, otadata."""
         vfs = self.folder / "vfs"
-        (vfs / "main.py").write_bytes(MAIN.read_bytes())
         (vfs / "steps.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
         (vfs / "at").unlink(missing_ok=True)
+        lines = self.run(MAIN.read_text(), resets=len(steps) + 1)
+        answers = [json.loads(line[7:]) for line in lines if line.startswith("ANSWER ")]
+        assert len(answers) == len(steps), "\n".join(lines)
+        return answers
+
+    def run(self, script, *, heap="128k", resets=0):
+        """Power on with `script` as main.py until it prints END, power off; what it has printed before that."""
+        (self.folder / "vfs" / "main.py").write_text(script)
         lines = []
-        twin = Twin(
-            self.folder,
-            heap=heap,
-            log=lambda line: (lines.append(line), line.startswith(("END", "Traceback")) and twin.stop()),
-        )
+
+        def log(line):
+            lines.append(line)
+            if line == "END" or line.startswith("Traceback"):
+                twin.stop()
+
+        twin = Twin(self.folder, heap=heap, log=log)
         twin.boot_s = 0
         try:
-            twin.run(resets=len(steps) + 1)
+            twin.run(resets=resets)
             self.counts = twin.sector_counts()
         finally:
             twin.close()
-        told = "\n".join(line for line in lines if not line.startswith("ANSWER "))
-        assert "END" in lines, told
-        answers = [json.loads(line[7:]) for line in lines if line.startswith("ANSWER ")]
-        assert len(answers) == len(steps), told
-        return answers
+        assert "END" in lines, "\n".join(lines)
+        return [line for line in lines[: lines.index("END")] if not line.startswith("---")]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.esp32_ota.board import Board
 from tests.support.images import LAYOUTS, build_image
 from tests.support.testdata import genuine_firmware, older_merged_firmware
 
@@ -18,3 +19,20 @@ def images(tmp_path_factory):
     # The older build ends where esptool says it ends.
     built["genuine-older"] = older_merged_firmware().read_bytes()[0xF000 : 0xF000 + 1_427_216]
     return built
+
+
+@pytest.fixture(scope="session")
+def size(images):
+    return len(images["esp32"])
+
+
+@pytest.fixture
+def board(tmp_path, images):
+    """ota_0 runs and is VALID (the bootloader has written its record); ota_1 is erased."""
+    return Board(tmp_path / "board", {"esp32": images["esp32"]}, {"ota_0": "esp32"})
+
+
+@pytest.fixture
+def updated(tmp_path, images):
+    """Like `board`, with an image in ota_1 too."""
+    return Board(tmp_path / "board", {"esp32": images["esp32"]}, {"ota_0": "esp32", "ota_1": "esp32"})

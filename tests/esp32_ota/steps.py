@@ -5,6 +5,16 @@ What it comes to: None for no error, an error's name, or the value that is retur
 
 SLOT_SIZE = 0x180000
 OK = None
+ARG = "ESP_ERR_INVALID_ARG"
+STATE = "ESP_ERR_INVALID_STATE"
+SIZE = "ESP_ERR_INVALID_SIZE"
+NOT_FOUND = "ESP_ERR_NOT_FOUND"
+NOT_SUPPORTED = "ESP_ERR_NOT_SUPPORTED"
+CONFLICT = "ESP_ERR_OTA_PARTITION_CONFLICT"
+INVALID = "ESP_ERR_OTA_VALIDATE_FAILED"
+NO_WAY_BACK = "ESP_ERR_OTA_ROLLBACK_FAILED"
+PENDING = "ESP_ERR_OTA_ROLLBACK_INVALID_STATE"
+NEW, PENDING_VERIFY, VALID, INVALID_STATE, ABORTED, UNDEFINED = 0, 1, 2, 3, 4, -1
 # The codes that #7048's users see (ports/esp32/mphalport.c), by ESP-IDF's name.
 CODES = {
     "ESP_FAIL": 1,
@@ -77,10 +87,10 @@ ROLL_BACK = ask("mark_app_invalid_rollback_and_reboot")
 CAN_ROLL_BACK = ask("check_rollback_is_possible")
 
 
-def check(board, rows, **options):
+def check(board, rows):
     """Make the calls on the board and hold every answer against its row. Returns the answers."""
     rows = list(rows)
-    answers = board.call([step for step, _ in rows], **options)
+    answers = board.call([step for step, _ in rows])
     for number, ((step, wanted), answer) in enumerate(zip(rows, answers, strict=True)):
         if isinstance(wanted, str) and wanted in CODES:
             # OSError(2) is the one error that has no name.

@@ -1,4 +1,4 @@
-# ruff: noqa: PTH123, RUF005, T201, UP031
+# ruff: noqa: RUF005
 # Runs on a device as its main.py: makes the calls of /steps.jsonl one after another and prints each answer as a line of
 # JSON behind "ANSWER". A call that resets the chip is answered after the boot. The place is kept in /at.
 import binascii

@@ -1,4 +1,3 @@
-# ruff: noqa: PTH123, T201
 # Argument: a folder with cases.json and the images that it names. Prints one JSON line per case.
 import json
 import sys
