@@ -29,8 +29,9 @@ class LazyGroup(click.RichGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"broker_tools.commands.{cmd_name}").command
-        return command if isinstance(command, click.Command) else None
+        command: click.Command = importlib.import_module(f"broker_tools.commands.{cmd_name}").command
+        command.name = cmd_name
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the subcommand; whatever it raises becomes one line on stderr (all of it with OTAFLEET_DEBUG=1)."""

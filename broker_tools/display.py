@@ -22,7 +22,10 @@ STEP_PERCENT = 10
 
 
 class Display:
-    """A context manager; call it with each event. Output whose reader has left is dropped: the update goes on."""
+    """Call it with each event; within its context a terminal has a bar.
+
+    Output whose reader has left is dropped: the update goes on.
+    """
 
     def __init__(self, as_json: bool, console: Console | None = None) -> None:
         """Choose the form; without --json a terminal gets a bar."""
@@ -53,6 +56,7 @@ class Display:
         """Take the bar away."""
         if self._progress:
             self._progress.stop()
+            self._progress = None
 
     def __call__(self, event: Event) -> None:
         """Show one event."""

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,9 @@ COORDINATE = 32
 """Bytes of one P-256 coordinate, and of r and of s (RFC 7518, section 3.4)."""
 PUBLIC_MAX = 4096
 """Longest public key file that is read, in bytes."""
+
+FIELDS = ("kty", "crv", "x", "y", "kid")
+"""What a public key consists of, as a JWK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +109,13 @@ def load_public(home: Path, name: str) -> dict[str, str]:
     path = public_path(home, name)
     try:
         with path.open("rb") as file:
-            jwk = json.loads(file.read(PUBLIC_MAX))
-        _check_jwk(jwk)
+            return _checked(json.loads(file.read(PUBLIC_MAX)))
     except FileNotFoundError:
         raise OtafleetError(f"no public key {name} in {path.parent}") from None
     except OSError as error:
         raise OtafleetError(f"cannot read the public key {path}: {os_reason(error)}") from None
-    except (ValueError, KeyError, TypeError, ProtocolError):
+    except (ValueError, KeyError, ProtocolError):
         raise OtafleetError(f"{path} is not a public P-256 key as otafleet writes it (a JWK)") from None
-    return {field: jwk[field] for field in ("kty", "crv", "x", "y", "kid")}
 
 
 def names(home: Path) -> list[str]:
@@ -139,14 +139,16 @@ def _jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
     return {"kty": "EC", "crv": "P-256", "x": b64url_encode(x), "y": b64url_encode(y), "kid": kid}
 
 
-def _check_jwk(jwk: Mapping[str, str]) -> None:
-    x, y = (int.from_bytes(b64url_decode(jwk[axis]), "big") for axis in ("x", "y"))
-    # Raises ValueError when the point is not on the curve.
-    public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
-    if {field: jwk[field] for field in ("kty", "crv", "kid")} != {
-        field: _jwk(public)[field] for field in ("kty", "crv", "kid")
-    }:
+def _checked(jwk: object) -> dict[str, str]:
+    """Return the five fields of a public key; raise ValueError, KeyError or ProtocolError if it is none."""
+    if not isinstance(jwk, dict) or not all(isinstance(jwk[field], str) for field in FIELDS):
         raise ValueError
+    x, y = (int.from_bytes(b64url_decode(jwk[axis]), "big") for axis in ("x", "y"))
+    # This raises ValueError when the point is not on the curve.
+    found = _jwk(ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key())
+    if any(jwk[field] != found[field] for field in FIELDS):
+        raise ValueError
+    return found
 
 
 def _check(name: str) -> None:

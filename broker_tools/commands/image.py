@@ -7,6 +7,7 @@ from typing import Any
 import rich_click as click
 
 from broker_tools import image as images
+from broker_tools import merged as merged_images
 from broker_tools.commands import options
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.image import AppImage
@@ -53,10 +54,11 @@ def inspect(file: Path, as_json: bool) -> None:
 @options.json_lines
 def extract(merged: Path, out: Path | None, as_json: bool) -> None:
     """Cut the app image out of MERGED, a download with bootloader and partition table in front."""
-    # Imported here: only this command needs it.
-    from broker_tools import merged as merged_images
-
-    data, offset = merged_images.extract(images.read_file(merged))
+    whole = images.read_file(merged)
+    try:
+        data, offset = merged_images.extract(whole)
+    except OtafleetError as error:
+        raise OtafleetError(f"{merged}: {error.message}") from None
     image = images.parse(data, str(merged))
     target = out or merged.with_suffix(".app-bin")
     write_new(target, image.data)

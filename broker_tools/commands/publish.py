@@ -1,5 +1,6 @@
 """`otafleet publish`: update one device."""
 
+import math
 import re
 from pathlib import Path
 
@@ -29,6 +30,12 @@ def _floor(ctx: click.Context, param: click.Parameter, value: str | None) -> str
     return int(value)
 
 
+def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which is neither below nor above any bound
+        raise click.BadParameter("not a number of seconds", ctx, param)
+    return value
+
+
 def _version(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_version(value):
         message = f"{value!r}: a version is 1 to {limits.VERSION_MAX} of A-Z a-z 0-9 . _ + -"
@@ -53,6 +60,7 @@ def _hardware(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1, max=30 * 86400),
+    callback=_number,
     default=600,
     show_default=True,
     help="Longest silence of the device, in seconds.",
@@ -139,7 +147,7 @@ def command(
         finally:
             client.close()
             store.dispose()
-        display(_last(outcome))
+    display(_last(outcome))
     ctx.exit(outcome.exit_code)
 
 

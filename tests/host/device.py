@@ -3,7 +3,7 @@
 import hashlib
 import json
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from agent.protocol import index, manifest, offer, topics, want
 from tests.support.watcher import Watcher
@@ -12,8 +12,42 @@ FACTORY = "f" * 64
 """Digest of the image that it runs at first."""
 
 
+def slot(name: str, app_state: str, sha256: str, version: str = "") -> dict[str, Any]:
+    """Return one entry of "slots"."""
+    return {
+        "slot": name,
+        "app_state": app_state,
+        "sha256": sha256,
+        "size": 4096 if sha256 else 0,
+        "version": version,
+    }
+
+
 class Device:
     """Speaks the device's side of the protocol over a client of its own. Use it as a context manager."""
+
+    FACTORY_STATE: ClassVar[dict[str, Any]] = {
+        "v": 1,
+        "epoch": "00c0ffee",
+        "protocol": [1],
+        "can": ["direct", "raw", "ask"],
+        "agent": "0.1.0",
+        "chip": "esp32",
+        "project": "demo",
+        "hardware": "",
+        "running": "ota_0",
+        "slots": [slot("ota_0", "VALID", FACTORY), slot("ota_1", "UNDEFINED", "")],
+        "slot_size": 1572864,
+        "floor": 0,
+        "n": 0,
+        "rollout": "",
+        "attempt": 0,
+        "phase": "idle",
+        "reason": "",
+        "progress": [0, 0],
+        "events": [],
+        "clock": 0,
+    }
 
     def __init__(self, url: str, device: str = "kitchen", prefix: str = "fleet") -> None:
         self.id = device
@@ -24,28 +58,7 @@ class Device:
         self._w = 0
         self.boot = 1
         self.k = 0
-        self.state: dict[str, Any] = {
-            "v": 1,
-            "epoch": "00c0ffee",
-            "protocol": [1],
-            "can": ["direct", "raw", "ask"],
-            "agent": "0.1.0",
-            "chip": "esp32",
-            "project": "demo",
-            "hardware": "",
-            "running": "ota_0",
-            "slots": [slot("ota_0", "VALID", FACTORY), slot("ota_1", "UNDEFINED", "")],
-            "slot_size": 1572864,
-            "floor": 0,
-            "n": 0,
-            "rollout": "",
-            "attempt": 0,
-            "phase": "idle",
-            "reason": "",
-            "progress": [0, 0],
-            "events": [],
-            "clock": 0,
-        }
+        self.state: dict[str, Any] = dict(self.FACTORY_STATE)
 
     def __enter__(self) -> Self:
         self._mqtt.__enter__()
@@ -159,14 +172,3 @@ class Device:
         image = message["payload"]["component"]["sha256"]
         slots = [slot("ota_0", "VALID", FACTORY), slot("ota_1", app_state, image)]
         self.report("confirmed", running="ota_1", slots=slots)
-
-
-def slot(name: str, app_state: str, sha256: str, version: str = "") -> dict[str, Any]:
-    """Return one entry of "slots"."""
-    return {
-        "slot": name,
-        "app_state": app_state,
-        "sha256": sha256,
-        "size": 4096 if sha256 else 0,
-        "version": version,
-    }
