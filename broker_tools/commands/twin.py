@@ -3,14 +3,16 @@
 import hashlib
 import json
 import re
-from contextlib import suppress
+import signal
+import socket
+import threading
 from pathlib import Path
 
 import rich_click as click
 
 from agent.protocol.checks import is_version
 from agent.protocol.topics import check_prefix
-from broker_tools import broker_url, exits, home, keys, twins
+from broker_tools import broker_url, exits, home, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
 from broker_tools.commands import options
 from broker_tools.errors import OtafleetError, os_reason
@@ -19,6 +21,8 @@ from broker_tools.text import clean, size_text
 
 LINE_MAX = 400
 """Longest line of a twin's console that is shown, in characters."""
+CONNECT_S = 2
+"""Seconds that a broker gets to answer before the user is told that it does not."""
 CODE_MAX = 1024 * 1024
 """Longest program that an image for a twin takes, in bytes."""
 
@@ -101,7 +105,7 @@ def run(
     """
     is_new = not twins.exists(folder)
     app = load_exact(image_file)[0].data if image_file else None
-    settings = twins.Settings(
+    settings = provision.Settings(
         device=device,
         project=project,
         broker=_broker(broker, is_new),
@@ -115,8 +119,12 @@ def run(
     say("twin", f"twin {device} in {folder}, broker {fields['broker']}, trusts {trusted or 'no key'}")
     if not trusted:
         say("note", "it will refuse every update: make a key with otafleet keys new NAME, and start it again")
-    with suppress(KeyboardInterrupt):
-        twins.run(folder, heap=heap, flash_timing=flash_timing, log=lambda line: say("console", line))
+    silence = _unreachable(fields["broker"])
+    if silence:
+        say("note", f"no broker at {fields['broker']} yet: {silence}; the twin goes on trying")
+    twins.run(
+        folder, heap=heap, flash_timing=flash_timing, stop=_signals(), log=lambda line: say("console", line)
+    )
 
 
 @command.command()
@@ -137,7 +145,7 @@ def image(
     file: Path, app: Path | None, project: str, version: str, chip: str, size: int, as_json: bool
 ) -> None:
     """Make OUT, an app image for twins: a genuine ESP image that carries the program its app runs."""
-    code = _code(app) if app else twins.agent_file("main.py")
+    code = _code(app) if app else provision.agent_file("main.py")
     data = twins.image(code, project, version, chip=chip, size=size)
     try:
         file.write_bytes(data)
@@ -158,6 +166,27 @@ def _broker(text: str | None, is_new: bool) -> BrokerUrl | None:
     if url.tls:
         raise OtafleetError("a twin connects without TLS: name an mqtt:// broker", exits.USAGE)
     return url
+
+
+def _signals() -> threading.Event:
+    """Return an event that Ctrl-C and SIGTERM set from now on.
+
+    A KeyboardInterrupt would not do: one that comes while the twin forks is printed and forgotten by Python.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _unreachable(url: str) -> str:
+    """Return why nobody answers where the twin will connect to, or ""."""
+    broker = broker_url.parse(url)
+    try:
+        socket.create_connection((broker.host, broker.port), timeout=CONNECT_S).close()
+    except OSError as error:
+        return os_reason(error)
+    return ""
 
 
 def _keys(folder: Path, names: tuple[str, ...]) -> list[dict[str, str]] | None:

@@ -1,8 +1,8 @@
 """Programs for images of twins."""
 
-from broker_tools import twins
+from broker_tools import provision
 
-WORKS = twins.agent_file("main.py")
+WORKS = provision.agent_file("main.py")
 CRASHES = b"raise RuntimeError('no lamp')\n"
 LOST = b"""
 from agent.agent import Agent

@@ -27,10 +27,15 @@ def url(request):
 
 def connected(url, client_id, **options):
     client = RawClient(url, client_id, **options)
-    answer = client.read()
-    assert answer is not None
+    answer = read(client)
     assert (answer.first, answer.body[1]) == (CONNACK, 0)
     return client
+
+
+def read(client):
+    packet = client.read()
+    assert packet is not None, "the broker closed the connection"
+    return packet
 
 
 def test_a_retained_message_is_kept_replaced_and_cleared(url):
@@ -96,8 +101,7 @@ def test_the_same_client_id_again_takes_the_session_over(url):
         newer.read()
         with Watcher(url) as host:
             host.publish("lamp/desired", b"offer")
-        delivered = newer.read()
-        assert delivered is not None
+        delivered = read(newer)
         assert (delivered.topic, delivered.payload) == ("lamp/desired", b"offer")
 
 
@@ -113,12 +117,22 @@ def test_windows_of_exact_topics_replay_every_retained_chunk(url):
             window = topics[start : start + 16]
             lamp.subscribe(*window)
             while not set(window) <= set(got):
-                packet = lamp.read()
-                assert packet is not None
+                packet = read(lamp)
                 if packet.kind == PUBLISH:
                     got[packet.topic] = packet.payload
             lamp.unsubscribe(*window)
     assert got == chunks
+
+
+def test_after_an_unsubscribe_the_same_topic_replays_again(url):
+    with Watcher(url) as host:
+        host.publish("store/0", b"chunk", retain=True)
+    with connected(url, "lamp") as lamp:
+        for _ in range(2):
+            lamp.subscribe("store/0")
+            assert PUBLISH in {read(lamp).kind for _ in ("suback", "chunk")}
+            lamp.unsubscribe("store/0")
+            read(lamp)
 
 
 def test_a_full_window_ahead_arrives_at_qos_0(url):
