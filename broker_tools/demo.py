@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from agent.protocol import topics
-from broker_tools import broker_url, image, keys, twins
+from broker_tools import broker_url, image, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
 from broker_tools.client import Client
 from broker_tools.embedded import EmbeddedBroker
@@ -38,7 +38,7 @@ SILENCE_S = 30
 FAREWELL_S = 3
 """Seconds in which a broker is to notice that the twin is gone."""
 
-WORKS = twins.agent_file("main.py")
+WORKS = provision.agent_file("main.py")
 CRASHES = b"""
 raise RuntimeError("the lamp is not where this program expects it")
 """
@@ -136,7 +136,7 @@ class _Stage:
         self._device = f"demo-{secrets.token_hex(3)}"
         self._stop = stop
         self._good = ""
-        settings = twins.Settings(self._device, PROJECT, broker, prefix, [self._key.jwk])
+        settings = provision.Settings(self._device, PROJECT, broker, prefix, [self._key.jwk])
         twins.provision(folder / "twin", settings)
         self._twin = TwinProcess(folder / "twin", flash_timing=True)
 

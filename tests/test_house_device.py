@@ -1,6 +1,6 @@
 """Every module of the agent can be imported by a real MicroPython on a twin."""
 
-from broker_tools import twins
+from broker_tools import provision, twins
 from firmware.twin.twin import Twin
 from tests.support.paths import ROOT
 
@@ -26,7 +26,7 @@ machine.reset()
 
 def test_every_module_of_the_agent_imports_on_a_twin(tmp_path):
     app = twins.image(APP.encode(), "house", "1.0")
-    twins.provision(tmp_path / "twin", twins.Settings("house", keys=[]), app=app)
+    twins.provision(tmp_path / "twin", provision.Settings("house", keys=[]), app=app)
     lines = []
     twin = Twin(tmp_path / "twin", heap="1m", log=lines.append)
     try:

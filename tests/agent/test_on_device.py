@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_tools.twins import agent_folder
+from broker_tools.provision import agent_folder
 from firmware.twin import Twin
 from firmware.twin.image import make_image
 from tests.support.device_cases import functions

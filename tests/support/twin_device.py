@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from broker_tools import broker_url, twins
+from broker_tools import broker_url, provision, twins
 from firmware.twin.flash import SectorCount
 from firmware.twin.twin import Twin
 from tests.support.cli import Otafleet
@@ -43,7 +43,7 @@ class TwinDevice:
         keys = [json.loads(path.read_text()) for path in sorted((otafleet.home / "keys").glob("*.pub.json"))]
         twins.provision(
             folder,
-            twins.Settings(device, "demo", broker_url.parse(broker), "fleet", keys),
+            provision.Settings(device, "demo", broker_url.parse(broker), "fleet", keys),
             app=app,
             chip=chip,
             libs={"umqtt": umqtt_dir()} if genuine_umqtt else {},
