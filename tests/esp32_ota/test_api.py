@@ -56,9 +56,10 @@ print("END")
 
 
 def test_what_find_and_get_next_update_give_can_update_too(tmp_path, images):
-    # Last: a type of the user's own, which esp32.Partition finds by type but not by label.
+    # Last: a type of the user's own, which esp32.Partition finds by type but not by label, and a label of an app.
     odd = Partition(0x40, 1, 0x310000, 0x10000, "odd")
-    table = [*(row for row in DEFAULT if row.label != "vfs"), odd]
+    twin = Partition(1, 0x81, 0x320000, 0x10000, "ota_1")
+    table = [*(row for row in DEFAULT if row.label != "vfs"), odd, twin]
     board = Board(tmp_path, {"esp32": images["esp32"]}, {"ota_0": "esp32"}, table=table)
     printed = board.run(
         """
@@ -68,6 +69,7 @@ print([(p.info()[4], type(p) is Partition) for p in slots])
 print([(p.info()[4], type(p) is Partition) for p in Partition.find(type=Partition.TYPE_APP, label="ota_1")])
 print([(p.ioctl(5, 0), type(p) is Partition) for p in Partition.find(Partition.TYPE_DATA, 0, block_size=512)])
 print([p.info()[4] for p in Partition.find(0x40)], Partition.find(0x41))
+print([hex(p.info()[2]) for p in Partition.find(Partition.TYPE_DATA, label="ota_1")])
 after = Partition(Partition.RUNNING).get_next_update()
 print(after.info()[4], after.ota_resume())
 print("END")
@@ -78,6 +80,7 @@ print("END")
         "[('ota_1', True)]",
         "[(512, True)]",
         "['odd'] []",
+        "['0x320000']",
         "ota_1 1",
     ]
 

@@ -192,6 +192,21 @@ def test_a_slot_of_exactly_the_images_size_is_enough(images):
     assert ours(data, limit=len(data)) == ("ok", len(data))
 
 
+def test_nothing_beyond_the_slot_is_read(images):
+    data = images["esp32-nodigest"]
+    end = max(segment_headers(data))
+    end += 8 + struct.unpack_from("<I", data, end + 4)[0]
+    for limit in (*range(end - 40, len(data)), 300, 4096):
+
+        def read(offset, length, limit=limit):
+            assert offset + length <= limit
+            return data[offset : offset + length]
+
+        with pytest.raises(image.ImageError) as caught:
+            image.verify(read, limit)
+        assert caught.value.code == "too_large"
+
+
 def test_what_follows_the_image_does_not_matter(images):
     data = images["esp32c3"]
     assert ours(data + b"\xff" * 5000) == ("ok", len(data))
