@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broker_tools import twins
+from broker_tools import provision, twins
 from broker_tools.image import parse
 from tests.support.cli import Otafleet
 
@@ -57,7 +57,7 @@ def test_a_new_twin_has_defaults_and_every_key_of_the_home(otafleet, folder):
 
 def test_a_later_run_changes_only_what_it_is_told(otafleet, folder):
     run_briefly(otafleet, folder, "--project", "lamp", "--broker", "mqtt://ann:secret@127.0.0.1:1884")
-    path = folder / "vfs" / twins.CONFIG
+    path = folder / "vfs" / provision.CONFIG
     edited = twins.read_config(folder) | {"hardware": "rev3"}
     path.write_text(json.dumps(edited))
     run_briefly(otafleet, folder)
@@ -160,7 +160,7 @@ def test_a_broker_over_tls(otafleet, folder):
 )
 def test_a_spoiled_device_json(otafleet, folder, damage, says):
     run_briefly(otafleet, folder)
-    (folder / "vfs" / twins.CONFIG).write_text(damage)
+    (folder / "vfs" / provision.CONFIG).write_text(damage)
     result = otafleet.run("twin", "run", "--device", "kitchen", "--dir", folder)
     assert result.returncode in (1, 2)
     assert result.stderr.count("\n") == 1
