@@ -142,35 +142,47 @@ def awkward_questions():
             )
 
 
-def large_x_question():
-    """A signature whose point has an x in n..p-1, so that r = x - n: only about one in 2^128 is like that.
-
-    The key is chosen for it: with u1 = u2 = 1 it is the point minus G.
-    """
-    for x in range(N + 1, P):
-        y = pow(x**3 - 3 * x + p256.B, (P + 1) // 4, P)
-        if (y * y - x**3 + 3 * x - p256.B) % P == 0:
-            key_x, key_y, key_z = p256._add((x, y, 1), p256._negated(p256.G))
-            inverse = pow(key_z, -1, P)
-            r = x - N
-            return [big(key_x * inverse**2 % P, key_y * inverse**3 % P), big(r), big(r, r)]
-    raise AssertionError("no such point")
+def y_of(x):
+    """A y for this x, or None; every other x is on the curve."""
+    square = (x**3 - 3 * x + p256.B) % P
+    y = pow(square, (P + 1) // 4, P)
+    return y if y * y % P == square else None
 
 
-def wrong_keys():
+def plain(point):
+    """x and y of a Jacobian point."""
+    x, y, z = point
+    inverse = pow(z, -1, P)
+    return x * inverse**2 % P, y * inverse**3 % P
+
+
+def question_for(key, r):
+    """Digest and signature that make the verifier compute G + key and compare its x with r. Nobody knows the secret."""
+    return [big(*key), big(r), big(r, r)]
+
+
+def chosen_questions():
+    """(name, question, answer) about points and keys chosen for their coordinates."""
+    large = next(x for x in range(N + 1, P) if y_of(x))
+    key = plain(p256._add((large, y_of(large), 1), p256._negated(p256.G)))
+    yield "x = r + n", question_for(key, large - N), True
+    yield "x = r, but r is beyond n", question_for(key, large), False
+    small = next(x for x in range(1, P - N) if y_of(x))
+    key = plain(p256._add((small, y_of(small), 1), p256._negated(p256.G)))
+    yield "x = r", question_for(key, small), True
+    yield "x = r + n - p", question_for(key, small + SECOND_X), False
+    # The formulas for adding don't care whether a point is on the curve.
     x, y = public_of(7)
+    for name, key in (("y + 1", (x, y + 1)), ("swapped", (y, x)), ("x = 0", (0, y))):
+        r = plain(p256._add(p256.G, (*key, 1)))[0] % N
+        yield f"key off the curve: {name}", question_for(key, r), False
+    yield "key (0, 0)", question_for((0, 0), 5), False
+    yield "key with x = p", question_for((P, 1), 5), False
+    secret = 7
     digest = bytes(range(32))
-    signature = big(*sign(7, digest, 9))
+    signature = big(*sign(secret, digest, 9))
     yield "the true key", [big(x, y), digest, signature], True
-    yield "another y", [big(x, y + 1), digest, signature], False
-    yield "the opposite point", [big(x, P - y), digest, signature], False
-    yield "x and y swapped", [big(y, x), digest, signature], False
-    yield "nothing", [bytes(64), digest, signature], False
-    yield "x = p", [big(P, 1), digest, signature], False
-    # These satisfy the equation modulo p, but the coordinates are not reduced.
-    small = next(v for v in range(2**256 - P) if pow(v**3 - 3 * v + p256.B, (P - 1) // 2, P) == 1)
-    root = pow(small**3 - 3 * small + p256.B, (P + 1) // 4, P)
-    yield "x + p", [big(small + P, root), digest, signature], False
+    yield "the opposite key", [big(x, P - y), digest, signature], False
 
 
 LENGTHS = [(63, 32, 64), (65, 32, 64), (64, 31, 64), (64, 33, 64), (64, 32, 63), (64, 32, 65), (0, 0, 0)]
@@ -181,19 +193,19 @@ def test_random_signatures_are_judged_as_cryptography_judges_them(question):
     assert p256.verify(*question) == oracle(*question)
 
 
-@pytest.mark.parametrize(("name", "question", "answer"), [*awkward_questions(), *wrong_keys()])
+@pytest.mark.parametrize(("name", "question", "answer"), [*awkward_questions(), *chosen_questions()])
 def test_awkward_signatures(name, question, answer):
     assert p256.verify(*question) is answer, name
     assert oracle(*question) is answer, name
 
 
-def test_a_point_whose_x_exceeds_the_order():
-    question = large_x_question()
-    assert p256.verify(*question) is True
-    assert oracle(*question) is True
-    # r + n would be beyond p: only the small x counts.
-    assert int.from_bytes(question[1], "big") < SECOND_X
-    assert p256.verify(question[0], question[1], big(SECOND_X + 1, SECOND_X + 1)) is False
+def test_the_coordinates_of_a_key_have_to_be_below_p():
+    # SEC 1 section 3.2.2.1. The cryptography package takes x + p for x, so it is no oracle here.
+    x = next(x for x in range(1, 2**256 - P) if y_of(x))
+    y = y_of(x)
+    r = plain(p256._add(p256.G, (x, y, 1)))[0] % N
+    assert p256.verify(*question_for((x, y), r)) is True
+    assert p256.verify(*question_for((x + P, y), r)) is False
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -206,15 +218,15 @@ def test_the_answer_comes_in_short_steps():
     steps = p256.verify_steps(key, digest, signature)
     assert sum(1 for _ in steps) == 37
     # What can't be a signature costs no arithmetic.
-    assert list(p256.verify_steps(key, digest, bytes(64))) == []
+    for r, s in ((0, 1), (N, 1), (N + 1, 1), (1, 0), (1, N), (1, N + 1)):
+        assert list(p256.verify_steps(key, digest, big(r, s))) == []
 
 
 def test_micropython_answers_the_same(tmp_path):
     questions = [
         *random_questions(400),
         *(question for _, question, _ in awkward_questions()),
-        *(question for _, question, _ in wrong_keys()),
-        large_x_question(),
+        *(question for _, question, _ in chosen_questions()),
         *([bytes(length) for length in lengths] for lengths in LENGTHS),
     ]
     path = tmp_path / "questions"
