@@ -8,19 +8,17 @@ from . import limits
 from .errors import ProtocolError
 
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-_VERSION = _NAME + ".+"
+JWS = _NAME + "."
+_VERSION = JWS + "+"
 _CODE = "abcdefghijklmnopqrstuvwxyz0123456789_"
 _HEX = "0123456789abcdef"
+_PRINTABLE = _VERSION + " !\"#$%&'()*,/:;<=>?@[\\]^`{|}~"
 
 
 def made_of(text: object, alphabet: str, low: int, high: int) -> bool:
     """Tell whether ``text`` is a str of low to high characters, all of ``alphabet``."""
-    if not isinstance(text, str) or not low <= len(text) <= high:
-        return False
-    for character in text:
-        if character not in alphabet:
-            return False
-    return True
+    # strip() takes the alphabet away from both ends: a character that is not in it stays.
+    return isinstance(text, str) and low <= len(text) <= high and not text.strip(alphabet)
 
 
 def is_name(text: object, low: int = 1) -> bool:
@@ -45,12 +43,7 @@ def is_hex(text: object, length: int) -> bool:
 
 def is_printable(text: object, low: int, high: int) -> bool:
     """Tell whether ``text`` is low to high characters of printable ASCII, space included."""
-    if not isinstance(text, str) or not low <= len(text) <= high:
-        return False
-    for character in text:
-        if not " " <= character <= "~":
-            return False
-    return True
+    return made_of(text, _PRINTABLE, low, high)
 
 
 def integer(message: dict, key: str, low: int, high: int, reason: str, default: int | None = None) -> int:

@@ -13,10 +13,9 @@ WANT_MAX = 512
 ONLINE_MAX = 128
 KEY_LIST_MAX = 4096
 
-# JSON that is let in at all: what a 128 KB heap can hold whatever a stranger sends.
-JSON_DEPTH_MAX = 8  # containers within containers
-JSON_VALUES_MAX = 128  # values in one message, containers and members counted alike
-JSON_DIGITS_MAX = 15  # of a whole number, so that every JSON library reads it exactly (below 2**53)
+# Counted in the payload as it comes, strings included, before anything is parsed: what a small heap can hold.
+JSON_CONTAINERS_MAX = 32  # of [ and { together
+JSON_QUOTES_MAX = 256  # of "
 
 # Text, characters.
 NAME_MAX = 64  # device, project, hardware, rollout, chip, slot, key list names

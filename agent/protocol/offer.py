@@ -1,7 +1,7 @@
 """The offer on ``desired``, and its withdrawal."""
 
 from . import limits
-from .checks import integer, is_code, is_printable, name, sequence
+from .checks import JWS, integer, is_code, is_printable, made_of, name, sequence
 from .errors import ProtocolError
 from .message import encode, parse
 from .reasons import BAD_OFFER, UNSUPPORTED_VERSION
@@ -68,7 +68,7 @@ def _fields(message, n):
     if not isinstance(manifest, list) or not 1 <= len(manifest) <= limits.SIGNATURES_MAX:
         raise ProtocolError(BAD_OFFER, "manifest")
     for jws in manifest:
-        if not isinstance(jws, str):
+        if not made_of(jws, JWS, 1, limits.DESIRED_MAX):
             raise ProtocolError(BAD_OFFER, "manifest")
     source = sequence(message, "source", 1, limits.SOURCES_MAX, BAD_OFFER)
     for entry in source:

@@ -30,7 +30,7 @@ def digits(length):
     OPTIONAL_NAMES,
     st.integers(0, limits.ATTEMPT_MAX),
     st.sampled_from([offer.NOW, offer.ASK]),
-    st.lists(st.text(max_size=60), min_size=1, max_size=limits.SIGNATURES_MAX),
+    st.lists(st.text(LETTERS + ".", min_size=1, max_size=60), min_size=1, max_size=limits.SIGNATURES_MAX),
     st.lists(PRINTABLE, min_size=1, max_size=limits.SOURCES_MAX),
     COUNTS,
 )

@@ -42,7 +42,7 @@ def check_messages(document):
             yield f"{row['name']}: {found}"
     for row in document["bad"]:
         found = verdict(decode, payload_of(row))
-        if found != (row["reason"], row.get("n")):
+        if found != (row["reason"], row.get("n")) and not (row.get("lenient") and found[0] == "ok"):
             yield f"{row['name']}: {found}"
 
 
