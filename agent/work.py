@@ -4,7 +4,7 @@ What fails ends the update with a reason; the flash is never left such that the 
 """
 
 from binascii import unhexlify
-from machine import reset
+from machine import PWRON_RESET, reset, reset_cause
 from time import ticks_diff, ticks_ms
 
 from . import transitions as on
@@ -15,8 +15,8 @@ from .journal import JournalError
 from .protocol import reasons
 from .protocol.errors import ProtocolError
 from .protocol.offer import NOW
-from .protocol.phases import ACTIVATING, COMMITTED, TESTING
-from .trial import Trial
+from .protocol.phases import COMMITTED, TESTING
+from .trial import BOOTS_MAX, Trial
 
 _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reboot
 
@@ -41,24 +41,24 @@ def _settle(agent):
     """A committed update: did the new image boot, was it given up, or had the boot loader not been told yet?"""
     device = agent.device
     entry = agent.entry
+    tries = entry["boots"] + 1
     if device.running.label == entry["slot"]:
-        agent.go(on.NEW_BOOTED, boots=entry["boots"] + 1)
+        agent.go(on.NEW_BOOTED, boots=tries)
         agent.trial = Trial(agent.entry, device, agent.selftest)
-    elif entry["phase"] == ACTIVATING and device.target.state() not in ("ABORTED", "INVALID"):
-        agent.go(on.RESET)
-    else:
-        reached = entry["phase"] == TESTING
-        reason = entry["reason"] or (reasons.RESET_IN_TEST if reached else reasons.NEVER_STARTED)
-        _quarantine(agent, reason)
-        agent.end(on.OLD_BOOTED, reason)
-
-
-def _quarantine(agent, reason):
-    """Remember what has rolled back. An image that merely found no broker only counts towards a quarantine."""
-    digest = unhexlify(agent.entry["sha256"])
+        return
+    if entry["phase"] != TESTING and device.target.state() == "UNDEFINED" and tries <= BOOTS_MAX:
+        # otadata has no record of the new image: the power went before set_boot, or tore the record.
+        agent.go(on.RESET, boots=tries)
+        return
+    reached = entry["phase"] == TESTING
+    reason = entry["reason"] or (reasons.RESET_IN_TEST if reached else reasons.NEVER_STARTED)
+    # An image that found no broker, or whose boot a power cut ended, is only given up the third time.
+    excused = reason == reasons.UNREACHABLE or (not entry["reason"] and reset_cause() == PWRON_RESET)
+    digest = unhexlify(entry["sha256"])
     before = agent.journal.quarantined(digest)
-    strikes = 1 + (before[1] if before else 0) if reason == reasons.UNREACHABLE else 0
-    agent.journal.quarantine(digest, agent.entry["attempt"], strikes)
+    strikes = 1 + (before[1] if before else 0) if excused else 0
+    agent.journal.quarantine(digest, entry["attempt"], strikes)
+    agent.end(on.OLD_BOOTED, reason)
 
 
 def _prove(agent):
@@ -144,8 +144,9 @@ def _activate(agent, manifest):
     yield from image.verify_steps(target.read, target.capacity, agent.device.chip, False)
     if agent.download:
         agent.download.abort()
+    boots = agent.entry.get("boots", 0)  # above 0 when a power cut had come between here and the first boot
     agent.go(
-        on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=0
+        on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=boots
     )
     # The guard in boot.py gives the agent the time to say why before it resets the chip without a word.
     agent.journal.guard(manifest["confirm_s"] * 1100 + 1000)
