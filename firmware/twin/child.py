@@ -11,6 +11,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,6 @@ real-time signal for its own use."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-_guardian: Guardian | None = None
 
 
 def runtime() -> Callable[[list[str]], Any]:
@@ -47,7 +47,14 @@ class Child:
         Raises TwinError when the runtime is missing, or the system gives no more processes or descriptors.
         """
         main = runtime()
-        command = ["micropython", "-X", f"heapsize={heap}", str(MODULES / "start.py"), str(MODULES), *arguments]
+        command = [
+            "micropython",
+            "-X",
+            f"heapsize={heap}",
+            str(MODULES / "start.py"),
+            str(MODULES),
+            *arguments,
+        ]
         try:
             self.requests, requests = socket.socketpair()
             self.events, events = socket.socketpair()
@@ -65,30 +72,30 @@ class Child:
         os.close(console)
         os.set_blocking(self.console, False)
         self.events.setblocking(False)
-        _adopt(self.pid)
+        if _libc is None:
+            _guardian().adopt(self.pid)
 
     def wake(self) -> None:
         """Interrupt a system call."""
         os.kill(self.pid, WAKE)
 
     def end(self) -> int:
-        """Kill it if it still runs and give back all it had, but for the console. The exit code, as in
-        ``os.waitstatus_to_exitcode``."""
+        """Kill it if it still runs, and give back all it had but for the console.
+
+        Its exit code, as in ``os.waitstatus_to_exitcode``.
+        """
         os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        if _guardian is not None:
-            _guardian.release(self.pid)
+        if _libc is None:
+            _guardian().release(self.pid)
         self.requests.close()
         self.events.close()
         return os.waitstatus_to_exitcode(status)
 
 
-def _adopt(pid: int) -> None:
-    global _guardian
-    if _libc is None:
-        if _guardian is None:
-            _guardian = Guardian()
-        _guardian.adopt(pid)
+@cache
+def _guardian() -> Guardian:
+    return Guardian()
 
 
 def _become(main: Callable[[list[str]], Any], command: list[str], ends: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 
 from .child import Child
 from .errors import EspError
@@ -68,7 +69,5 @@ class Control:
 
     def _send(self, message: bytes) -> None:
         self.is_busy = False
-        try:
+        with suppress(OSError):  # the child has just died, which the loop hears of on its own
             self._child.requests.sendall(message)
-        except OSError:
-            pass  # the child has just died, which the loop hears of on its own

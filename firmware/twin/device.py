@@ -56,7 +56,12 @@ class Device:
     """One device on a loop. ``ended`` is called once, with the error if any, when it won't boot again."""
 
     def __init__(
-        self, loop: Loop, setup: Setup, flash: Flash, console: Console, ended: Callable[[TwinError | None], None]
+        self,
+        loop: Loop,
+        setup: Setup,
+        flash: Flash,
+        console: Console,
+        ended: Callable[[TwinError | None], None],
     ) -> None:
         self.boots: list[Boot] = []
         self.resets_left: int | None = None

@@ -72,17 +72,18 @@ class Flash:
         """Seconds that the operations so far would have taken a real chip."""
         try:
             self._fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-            with open(folder / "flash.wear", "r+b") as wear:
+            with (folder / "flash.wear").open("r+b") as wear:
                 self._wear = mmap.mmap(wear.fileno(), SIZE // SECTOR * _WEAR.size)
         except (OSError, ValueError) as error:
             raise TwinError(f"no usable twin in {folder} ({error}): make one first") from error
 
     @staticmethod
     def create(folder: Path) -> None:
-        """Make the files of an erased flash. Raises OSError."""
-        for name, size in (("flash.bin", SIZE), ("flash.wear", SIZE // SECTOR * _WEAR.size)):
-            with open(folder / name, "xb") as file:
-                file.truncate(size)
+        """Make the files of an erased flash, over those that are there. Raises OSError."""
+        with (folder / "flash.bin").open("wb") as file:
+            file.truncate(SIZE)
+        # Not sparse: it is mapped into memory, where a full disk would be a crash.
+        (folder / "flash.wear").write_bytes(bytes(SIZE // SECTOR * _WEAR.size))
 
     def close(self) -> None:
         """Give the files back; the object is of no use afterwards."""

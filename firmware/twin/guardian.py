@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+
 
 class Guardian:
-    """The process at the pipe."""
+    """The process at the pipe. It ends when this one does."""
 
     def __init__(self) -> None:
         """Start it. Raises OSError."""
         out, self._line = os.pipe()
-        pid = os.fork()
-        if pid == 0:
+        if os.fork() == 0:
             try:
                 os.setpgid(0, 0)
-                _keep_only(out)
-                _watch(3)
+                os.dup2(out, 0)
+                os.closerange(1, 65536)
+                _watch(0)
             finally:
                 os._exit(0)
         os.close(out)
-        self.pid = pid
 
     def adopt(self, pid: int) -> None:
         """A child has been started."""
@@ -33,16 +34,6 @@ class Guardian:
     def release(self, pid: int) -> None:
         """It has ended."""
         os.write(self._line, b"-%d\n" % pid)
-
-    def close(self) -> None:
-        """No children are left."""
-        os.close(self._line)
-        os.waitpid(self.pid, 0)
-
-
-def _keep_only(fd: int) -> None:
-    os.dup2(fd, 3)
-    os.closerange(4, 65536)
 
 
 def _watch(line: int) -> None:
@@ -53,7 +44,5 @@ def _watch(line: int) -> None:
         for word in words:
             (alive.add if word[:1] == b"+" else alive.discard)(int(word[1:]))
     for pid in alive:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass

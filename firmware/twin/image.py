@@ -32,7 +32,7 @@ def make_image(
     """An app image for ``chip`` that a twin runs as main program; None: the device's /main.py runs.
 
     ``project`` and ``version`` go into the app descriptor, 31 bytes of UTF-8 each. ``size`` is the least
-    length in bytes (images come in steps of 16): what is missing is filled with noise that doesn't
+    length in bytes, rounded up to a multiple of 16: what is missing is filled with noise that doesn't
     compress, chosen by ``seed``. Raises ValueError for a name that is too long, TwinError for a chip that
     no twin can be.
     """
@@ -57,7 +57,7 @@ def make_image(
         b"",
     )
     fixed = HEADER.size + 2 * SEGMENT.size + len(descriptor) + len(target.idle) + 4 + _DIGEST_SIZE
-    constants += _noise(max(size - fixed - len(constants), 0), f"{seed}")
+    constants += _noise(max(size + -size % 16 - fixed - len(constants), 0), seed)
     segments = (
         (target.drom.start + HEADER.size + SEGMENT.size, descriptor + constants),
         (target.iram, target.idle),
@@ -89,5 +89,5 @@ def _name(what: str, text: str) -> bytes:
     return data
 
 
-def _noise(size: int, seed: str) -> bytes:
-    return hashlib.shake_256(seed.encode()).digest(size + -size % 4)
+def _noise(size: int, seed: int) -> bytes:
+    return hashlib.shake_256(str(seed).encode()).digest(size)

@@ -8,6 +8,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 _Callback = Callable[[], None]
 
@@ -55,10 +56,8 @@ class Loop:
 
     def wake(self) -> None:
         """Make ``turn`` return; from any thread or signal handler."""
-        try:
+        with suppress(BlockingIOError):  # it has been woken already
             os.write(self._wake_in, b"\0")
-        except BlockingIOError:
-            pass  # it has been woken already
 
     def turn(self, longest: float) -> None:
         """Wait for the next thing, ``longest`` seconds at most, and do all that is due."""
@@ -86,7 +85,5 @@ class Loop:
         os.close(self._wake_out)
 
     def _drain(self) -> None:
-        try:
+        with suppress(BlockingIOError):
             os.read(self._wake_out, 4096)
-        except BlockingIOError:
-            pass

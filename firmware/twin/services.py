@@ -169,7 +169,7 @@ class Services:
         return int(self._wlan.active({0: False, 1: True}.get(request.a)))
 
     def _connect(self, request: Request) -> Answer:
-        ssid, key = request.data.decode().split("\0")
+        ssid, _, key = request.data.decode().partition("\0")
         if not self._wlan.active(None):
             raise EspError(-0x3002, "ESP_ERR_WIFI_NOT_STARTED")
         self._wlan.connect(ssid, key)

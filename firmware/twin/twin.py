@@ -50,19 +50,6 @@ class Twin:
         line that the device prints.
         """
         self.folder = Path(folder).absolute()
-        self.flash = Flash(self.folder)
-        """The flash as the programmer on the bench has it: ``read`` and ``load`` know no rules."""
-        self.air = dict(AIR)
-        """Networks and keys; change it while the twin runs to switch them on and off."""
-        self.boot_s = BOOT_S
-        """Least time from a reset to the next boot, in seconds."""
-        self.boots: list[Boot] = []
-        """Every start of the processor in the last ``run``, in order."""
-        self._heap = heap
-        self._timing = flash_timing
-        self._log = log
-        self._loop: Loop | None = None
-        self._stopped = False
         try:
             settings = json.loads((self.folder / "twin.json").read_text())
             self._chip = chip_named(settings["chip"])
@@ -70,6 +57,20 @@ class Twin:
             self._rollback = bool(settings["rollback"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TwinError(f"no usable twin in {self.folder} ({error}): make one first") from error
+        self.flash = Flash(self.folder)
+        """The flash as the programmer on the bench has it: ``read`` and ``load`` know no rules."""
+        self.air = dict(AIR)
+        """Networks and their keys; change it while the twin runs to switch them on and off."""
+        self.boot_s = BOOT_S
+        """Least time from a reset to the next boot, in seconds."""
+        self.boots: list[Boot] = []
+        """Every start of the processor in the last ``run``, in order."""
+        self.log = log
+        """Called with every line that the device prints."""
+        self._heap = heap
+        self._timing = flash_timing
+        self._loop: Loop | None = None
+        self._stopped = False
 
     @staticmethod
     def create(
@@ -132,7 +133,7 @@ class Twin:
             timing=self._timing,
         )
         ends: list[TwinError | None] = []
-        with _lock(self.folder), _sigterm(self.stop), _console(self.folder, self._log) as console:
+        with _lock(self.folder), _sigterm(self.stop), _console(self.folder, self.log) as console:
             self._stopped = False
             self._loop = Loop()
             device = Device(self._loop, setup, self.flash, console, ends.append)
@@ -140,7 +141,7 @@ class Twin:
             self.boots = device.boots
             try:
                 device.power_on()
-                while not (ends or self._stopped or stop is not None and stop.is_set()):
+                while not (ends or self._stopped or (stop is not None and stop.is_set())):
                     self._loop.turn(_TICK_S)
             finally:
                 device.power_off()
@@ -182,7 +183,9 @@ def _fill(root: Path, files: Mapping[str, bytes], libs: Mapping[str, Path]) -> N
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     for name, target in libs.items():
-        (root / "lib" / name).symlink_to(Path(target).absolute())
+        link = root / "lib" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(target).absolute())
 
 
 def _program(flash: Flash, table: bytes, image: bytes) -> None:
@@ -196,13 +199,15 @@ def _program(flash: Flash, table: bytes, image: bytes) -> None:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     try:
-        with (folder / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise TwinError(f"the twin in {folder} is running already") from None
-    except PermissionError as error:
+        file = (folder / "lock").open("w")
+    except OSError as error:
         raise TwinError(f"can't write {folder} ({error.strerror})") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TwinError(f"the twin in {folder} is running already") from None
+        yield
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def verify(flash: Flash, partition: Partition, chip: Chip) -> int:
         raise ImageInvalid("no image here: the first byte isn't 0xE9")
     if chip_id != chip.id:
         raise ImageInvalid(f"it is for chip id {chip_id}, this is {chip.name}")
-    if chip.revision < low or high not in (0, 0xFFFF) and chip.revision > high:
+    if chip.revision < low or (high not in (0, 0xFFFF) and chip.revision > high):
         raise ImageInvalid(f"it doesn't run on chip revision {chip.revision}")
     if segments > SEGMENTS_MAX:
         raise ImageInvalid(f"{segments} segments are too many")
@@ -89,5 +89,5 @@ def verify(flash: Flash, partition: Partition, chip: Chip) -> int:
 def _check_block(revision: int, descriptor: bytes) -> None:
     # Two fields of the app descriptor, at its offsets 176 and 178.
     low, high = struct.unpack_from("<HH", descriptor, 176)
-    if low not in (0, 0xFFFF) and revision < low or high not in (0, 0xFFFF) and revision > high:
+    if (low not in (0, 0xFFFF) and revision < low) or (high not in (0, 0xFFFF) and revision > high):
         raise ImageInvalid(f"it doesn't run on eFuse block revision {revision}")

@@ -113,7 +113,11 @@ def test_resets_and_otadata_are_those_of_esp_idf(tmp_path, group):
         for number, step in enumerate(sequence["steps"]):
             answer = bench.do(step)
             if answer is not None:
-                recorded = {k: v for k, v in step.items() if k in {"r", "value", "flash", "otadata", "offset", "running", "boot"}}
+                recorded = {
+                    k: v
+                    for k, v in step.items()
+                    if k in {"r", "value", "flash", "otadata", "offset", "running", "boot"}
+                }
                 assert answer == recorded, (sequence["seed"], number, step)
         bench.flash.close()
         shutil.rmtree(tmp_path / str(sequence["seed"]))

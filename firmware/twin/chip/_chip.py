@@ -3,6 +3,7 @@
 # that want no answer out. The parent's half is control.py.
 from micropython import schedule
 from struct import pack, pack_into, unpack
+from time import sleep_ms
 
 _request = open(3, "r+b")
 _events = open(4, "r+b")
@@ -65,8 +66,6 @@ def fire(tick):
 
 def listen():
     # A thread: it waits for ticks while the main thread does what it likes.
-    from time import sleep_ms
-
     tick = bytearray(2)
     while _events.readinto(tick) == 2:
         while True:

@@ -14,7 +14,9 @@ def _text(value):
 
 
 class MQTTClient:
-    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}):
+    def __init__(
+        self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params={}
+    ):
         self.client_id = client_id
         self.server = server
         self.port = port or (8883 if ssl else 1883)
