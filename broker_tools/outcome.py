@@ -26,7 +26,8 @@ class Outcome:
     """The end of an update.
 
     exit_code -- one of exits
-    result -- confirmed, rejected, rolled_back, failed, cancelled, superseded, timed_out, interrupted or no_broker
+    result -- confirmed, rejected, rolled_back, failed, cancelled, superseded, timed_out, interrupted, no_broker
+        or error (there was no offer)
     reason -- a stable code of agent.protocol.reasons, or "" when there is nothing to say
     message -- one line for a person
     state -- the device's last state, None when it never reported

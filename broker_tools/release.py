@@ -52,6 +52,11 @@ class Release:
     pages: tuple[bytes, ...]
 
     @property
+    def kid(self) -> str:
+        """Which key signed it."""
+        return str(manifest.split(self.manifest)[0])
+
+    @property
     def project(self) -> str:
         """What the image is for."""
         return str(self.payload["project"])

@@ -104,7 +104,8 @@ class Track:
             return
         self._presence = presence
         if presence["online"] != before["online"]:
-            now = "online again" if presence["online"] else "offline; the offer waits for it on the broker"
+            waits = "; the offer waits for it on the broker" if self.behind else ""
+            now = "online again" if presence["online"] else f"offline{waits}"
             fields = {"device": self._device, "online": presence["online"]}
             self._tell(Event("device", f"{self._device} is {now}", fields))
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import rich_click as click
@@ -16,9 +17,14 @@ from broker_tools.events import Event
 from broker_tools.image import load_exact
 from broker_tools.outcome import Outcome
 from broker_tools.publishing import Publication
+from broker_tools.release import Release
 from broker_tools.signing import SELF, Wish, sign
 from broker_tools.stopping import Stopping
 from broker_tools.store.database import open_engine
+
+SILENCE_S = 600
+MARGIN_S = 300
+"""Unless --timeout says otherwise: a device on trial may be silent for all of --confirm-s, and reboots twice."""
 
 
 def _floor(ctx: click.Context, param: click.Parameter, value: str | None) -> str | int | None:
@@ -30,8 +36,8 @@ def _floor(ctx: click.Context, param: click.Parameter, value: str | None) -> str
     return int(value)
 
 
-def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    if math.isnan(value):  # which is neither below nor above any bound
+def _number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and math.isnan(value):  # which is neither below nor above any bound
         raise click.BadParameter("not a number of seconds", ctx, param)
     return value
 
@@ -61,8 +67,7 @@ def _hardware(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
     "--timeout",
     type=click.FloatRange(min=1, max=30 * 86400),
     callback=_number,
-    default=600,
-    show_default=True,
+    show_default="600, or --confirm-s + 300 if that is longer",
     help="Longest silence of the device, in seconds.",
 )
 @click.option(
@@ -101,7 +106,7 @@ def command(
     device: str,
     project: str | None,
     version: str | None,
-    timeout: float,
+    timeout: float | None,
     confirm_s: int,
     floor: str | int | None,
     attempt: int,
@@ -119,47 +124,55 @@ def command(
     rolled back, 1 it failed, 5 it was silent for too long, 6 there was no broker. Ctrl-C withdraws the offer
     unless the device already starts the new image.
     """
-    image, note = load_exact(file)
-    wish = Wish(
-        project=_known(project, image.project, is_name(image.project), "project", file),
-        version=_known(version, image.version, is_version(image.version), "version", file),
-        floor=floor,
-        confirm_s=confirm_s,
-        hardware=hardware,
-        again=sign_again,
-    )
-    signer = keys.load_private(home.path(), key_name)
-    client = options.make_client(broker, cafile)
-    with Display(as_json) as display, Stopping() as stopping:
+
+    def run(display: Display, stopping: Stopping) -> Outcome:
+        image, note = load_exact(file)
         if note:
             display(Event("note", f"{file}: {note}", {"note": note}))
+        wish = Wish(
+            project=_known(project, image.project, is_name(image.project), "project", file),
+            version=_known(version, image.version, is_version(image.version), "version", file),
+            floor=floor,
+            confirm_s=confirm_s,
+            hardware=hardware,
+            again=sign_again,
+        )
+        signer = keys.load_private(home.path(), key_name)
+        client = options.make_client(broker, cafile)
         store = open_engine(store_url)
         try:
             client.open()
             with Publication(client, store, prefix, device, on_event=display, stop=stopping) as publication:
                 publication.discover()
                 release, is_new = sign(store, image, signer, wish)
-                done = "signed" if is_new else "reuses the manifest signed earlier of"
-                text = f"{done} {release.project} {release.version}, sequence {release.sequence}, key {signer.kid}"
-                display(Event("signed", text, {"new": is_new, "manifest": release.payload}))
+                display(_signed(release, is_new))
                 publication.offer(release, attempt)
-                outcome = publication.follow(timeout)
+                return publication.follow(timeout or max(SILENCE_S, confirm_s + MARGIN_S))
         finally:
             client.close()
             store.dispose()
+
+    try:
+        with Display(as_json) as display, Stopping() as stopping:
+            outcome = run(display, stopping)
+    except OtafleetError as error:
+        if as_json:
+            display(_last(Outcome(error.exit_code, "error", "", error.message, None)))
+        raise
     display(_last(outcome))
     ctx.exit(outcome.exit_code)
 
 
+def _signed(release: Release, is_new: bool) -> Event:
+    done = "signed" if is_new else "reuses the manifest signed earlier of"
+    text = f"{done} {release.project} {release.version}, sequence {release.sequence}, key {release.kid}"
+    return Event("signed", text, {"new": is_new, "kid": release.kid, "manifest": release.payload})
+
+
 def _last(outcome: Outcome) -> Event:
-    fields = {
-        "exit_code": outcome.exit_code,
-        "result": outcome.result,
-        "reason": outcome.reason,
-        "message": outcome.message,
-        "state": outcome.state,
-    }
-    return Event("outcome", outcome.message, fields)
+    return Event(
+        "outcome", outcome.message, {field.name: getattr(outcome, field.name) for field in fields(outcome)}
+    )
 
 
 def _known(option: str | None, said: str, usable: bool, what: str, file: Path) -> str:

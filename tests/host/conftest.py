@@ -49,13 +49,19 @@ def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def publish(otafleet: Otafleet, used_home: Path, image_file: Path) -> Iterator[Callable[..., Program]]:
-    """Start `otafleet publish` of `image_file` to kitchen, with further arguments."""
+def ready(otafleet: Otafleet, used_home: Path) -> Otafleet:
+    """The command with the key "release" and an empty store."""
     shutil.copytree(used_home, otafleet.home)
+    return otafleet
+
+
+@pytest.fixture
+def publish(ready: Otafleet, image_file: Path) -> Iterator[Callable[..., Program]]:
+    """Start `otafleet publish` of `image_file` to kitchen, with further arguments."""
     started: list[Program] = []
 
     def start(*arguments: str | Path) -> Program:
-        program = otafleet.start("publish", image_file, "--key", "release", "--device", "kitchen", *arguments)
+        program = ready.start("publish", image_file, "--key", "release", "--device", "kitchen", *arguments)
         started.append(program)
         return program
 

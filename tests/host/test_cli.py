@@ -1,7 +1,7 @@
 """The command as a whole: usage, and that nothing ever ends in a traceback."""
 
+import contextlib
 import os
-import pty
 import re
 import subprocess
 
@@ -81,33 +81,36 @@ def test_a_fault_of_ours_is_one_line_and_the_traceback_only_on_demand(monkeypatc
         main(["keys", "list"])
 
 
-def test_publish_on_a_terminal_draws_a_bar(otafleet, used_home, device, image_file):
-    """On a pseudo-terminal: the bar is there while chunks flow, and the last line is the outcome."""
-    environment = {**os.environ, **otafleet.environment, "OTAFLEET_HOME": str(used_home), "TERM": "xterm"}
-    command = ["otafleet", "publish", str(image_file), "--key", "release", "--device", "kitchen"]
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(program("otafleet"), command, environment)
-    offer = device.take()
-    device.fetch(offer)
-    device.run_new(offer)
+def read_terminal(terminal):
+    """What the program wrote, until it has closed its side."""
     shown = b""
-    try:
-        while piece := os.read(terminal, 65536):
+    with os.fdopen(terminal, "rb", buffering=0) as stream, contextlib.suppress(OSError):
+        # Linux ends a pseudo-terminal with EIO.
+        while piece := stream.read(65536):
             shown += piece
-    except OSError:
-        pass  # Linux ends a pseudo-terminal with EIO.
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    text = shown.decode()
+    return shown.decode()
+
+
+def test_publish_on_a_terminal_draws_a_bar(ready, device, image_file):
+    """On a pseudo-terminal: the bar is there while chunks flow, and the last line is the outcome."""
+    environment = {**os.environ, **ready.environment, "TERM": "xterm"}
+    command = [program("otafleet"), "publish", str(image_file), "--key", "release", "--device", "kitchen"]
+    terminal, inside = os.openpty()
+    with subprocess.Popen(command, stdin=inside, stdout=inside, stderr=inside, env=environment) as started:
+        os.close(inside)
+        offer = device.take()
+        device.fetch(offer)
+        device.run_new(offer)
+        text = read_terminal(terminal)
+        assert started.wait(20) == 0
     assert "sending" in text
     assert "\u2501" in text
     assert text.endswith("kitchen runs 1.4.0 from ota_1, confirmed VALID\r\n")
 
 
-def test_publish_goes_on_when_nobody_reads_its_output(otafleet, used_home, device, image_file):
+def test_publish_goes_on_when_nobody_reads_its_output(ready, device, image_file):
     arguments = ("publish", str(image_file), "--key", "release", "--device", "kitchen")
-    environment = {**os.environ, **otafleet.environment, "OTAFLEET_HOME": str(used_home)}
+    environment = {**os.environ, **ready.environment}
     command = [program("otafleet"), *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

@@ -7,6 +7,7 @@ import pytest
 from agent.protocol import manifest
 from firmware.twin.image import make_image
 from tests.host.device import slot
+from tests.support.waiting import wait_for
 
 DESIRED = "fleet/devices/kitchen/desired"
 
@@ -155,9 +156,35 @@ def test_an_unknown_device_is_one_line_and_nothing_stays_on_the_broker(watch, pu
     assert last_line(program).startswith(
         "otafleet: unknown device kitchen: none has ever reported by that id"
     )
+    assert len(program.lines.items) == 1
     watcher.publish("fleet/fence", b"")
     watcher.messages.expect(lambda message: message.topic == "fleet/fence")
     assert [message.topic for message in watcher.messages.items] == ["fleet/fence"]
+
+
+def test_an_error_before_the_offer_is_an_outcome_in_json_too(publish):
+    program = publish("--json", "--project", "demo", "--broker", "mqtt://127.0.0.1:1")
+    assert program.wait() == 6
+    said = next(json.loads(line) for line in program.lines.items if line.startswith("{"))
+    assert (said["event"], said["result"], said["exit_code"]) == ("outcome", "error", 6)
+    assert f"otafleet: {said['message']}" in program.lines.items
+
+
+def test_a_device_without_offer_numbers_left_is_one_line(device, publish):
+    device.report(n=2**31 - 1)
+    program = publish()
+    assert program.wait() == 1
+    assert last_line(program).startswith("otafleet: kitchen has no offer number left")
+
+
+def test_ctrl_c_before_the_offer_leaves_nothing(watch, publish, broker):
+    watcher = watch("fleet/#")
+    program = publish()
+    wait_for(lambda: "as otafleet-" in broker.log.read_text(), what="the publisher is connected")
+    program.interrupt()
+    assert program.wait() == 1
+    assert last_line(program) == "otafleet: interrupted; nothing was offered"
+    assert watcher.messages.items == []
 
 
 def test_a_device_that_reports_nonsense_is_not_offered_anything(watch, publish):

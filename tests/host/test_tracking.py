@@ -160,9 +160,13 @@ def test_presence_is_told_when_it_changes_and_an_old_will_is_ignored(track, told
     presence(2, 2, online=False)
     presence(2, 2, online=False)
     presence(3, 1, online=True)
+    track.on_state(state(k=2, n=5, phase="rebooting"), retained=False)
+    presence(3, 1, online=False)
     assert told == [
         "kitchen is offline; the offer waits for it on the broker",
         "kitchen is online again",
+        "kitchen: rebooting",
+        "kitchen is offline",
     ]
 
 
