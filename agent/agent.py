@@ -140,7 +140,7 @@ class Agent:
         """Generator: run `download` over the link."""
         self.download = download
         self._content = content
-        self._chunks = topics.chunk_filter(self.config.prefix, self.config.id, content)[:-1]
+        self._chunks = self._topic("chunk/" + content + "/")
         self._told = 0
         if self.link.up:
             self.link.subscribe([self._chunks + "#"], 0)
@@ -166,7 +166,7 @@ class Agent:
     # The connection
 
     def _topic(self, leaf):
-        return getattr(topics, leaf)(self.config.prefix, self.config.id)
+        return topics.topic(self.config.prefix, self.config.id, leaf)
 
     def _connect(self):
         now = ticks_ms()

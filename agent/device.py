@@ -7,7 +7,7 @@ from time import gmtime, time
 from .esp32_ota import Partition, image
 from .protocol.checks import is_version
 from .protocol.limits import CHUNK
-from .protocol.phases import APP_STATE_OF
+from .protocol.phases import APP_STATES
 
 _SOME_DAY = 1_704_067_200  # 2024-01-01: an earlier clock has not been set
 _EPOCH = (
@@ -34,7 +34,7 @@ class Slot:
     def state(self):
         """ESP-IDF's name of the slot's state; UNDEFINED where otadata has no record of it."""
         try:
-            return APP_STATE_OF[self.partition.app_state()]
+            return APP_STATES[self.partition.app_state()]
         except OSError:
             return "UNDEFINED"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.protocol import topics
+from agent.protocol.host import topics
 from broker_tools import broker_url, image, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
 from broker_tools.client import Client

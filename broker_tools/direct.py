@@ -1,8 +1,8 @@
 """Delivery `direct`: the publisher answers one device's requests for chunks. Rules only, no I/O."""
 
-from agent.protocol import limits, topics
-from agent.protocol import want as wants
+from agent.protocol import limits
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import topics, wants
 from agent.protocol.reasons import BAD_WANT
 from broker_tools.release import Release
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.protocol import phases
-from agent.protocol.reason_texts import REASONS
+from agent.protocol.host.reason_texts import REASONS
 from broker_tools import exits
 
 VALID = "VALID"

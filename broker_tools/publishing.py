@@ -16,8 +16,9 @@ from typing import Self
 
 from sqlalchemy import Engine
 
-from agent.protocol import limits, offer, phases, reasons, topics
+from agent.protocol import limits, offer, phases, reasons
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import offers, topics
 from broker_tools import exits
 from broker_tools.client import Client
 from broker_tools.connection import Message
@@ -144,7 +145,7 @@ class Publication:
                 raise OtafleetError(
                     f"{self._device} has no offer number left; erase its NVS and provision it anew"
                 )
-            return offer.encode_offer(n, "", attempt, offer.NOW, [release.manifest], SOURCE)
+            return offers.encode_offer(n, "", attempt, offer.NOW, [release.manifest], SOURCE)
 
         try:
             self._n, self._desired = desired_store.offer(
@@ -267,7 +268,7 @@ class Publication:
         """Take the offer back if that is still possible; return what was done."""
         if self.track.committed:
             return f"{self._device} already starts the new image, so the offer stands"
-        payload = offer.encode_withdrawal(self._n, reasons.WITHDRAWN)
+        payload = offers.encode_withdrawal(self._n, reasons.WITHDRAWN)
         if not desired_store.withdraw(self._store, self._prefix, self._device, self._n, payload):
             return "a later offer has already replaced this one"
         self._desired = payload

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from agent.protocol import index, limits, manifest
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import signing
 from broker_tools import exits
 from broker_tools.errors import OtafleetError
 from broker_tools.image import AppImage
@@ -98,7 +99,7 @@ def make(image: AppImage, signer: Signer, project: str, version: str, terms: Ter
     """
     chunks = tuple(_chunks(image.data))
     pages = tuple(_pages(chunks))
-    payload = manifest.encode_payload(
+    payload = signing.encode_payload(
         {
             "v": limits.VERSION,
             "project": project,
@@ -109,7 +110,7 @@ def make(image: AppImage, signer: Signer, project: str, version: str, terms: Ter
             "expires": terms.expires,
             "confirm_s": terms.confirm_s,
             "chunk": limits.CHUNK,
-            "content": manifest.content_name(manifest.RAW, chunks),
+            "content": signing.content_name(manifest.RAW, chunks),
             "encoding": manifest.RAW,
             "index": [hashlib.sha256(page).hexdigest() for page in pages],
             "components": [
@@ -130,8 +131,8 @@ def make(image: AppImage, signer: Signer, project: str, version: str, terms: Ter
         manifest.decode(payload)
     except ProtocolError as error:
         raise OtafleetError(f"cannot sign this: {error.detail} is out of bounds", exits.USAGE) from None
-    signing_input = manifest.signing_input(manifest.jws_header(signer.kid), payload)
-    return open_release(manifest.compact(signing_input, signer.sign(signing_input)), image.data)
+    signing_input = signing.signing_input(signing.jws_header(signer.kid), payload)
+    return open_release(signing.compact(signing_input, signer.sign(signing_input)), image.data)
 
 
 def open_release(jws: str, data: bytes) -> Release:

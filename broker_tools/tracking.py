@@ -12,7 +12,8 @@ another offer, or one in which a device that waits (stalled, deferred) only repe
 from collections.abc import Mapping
 from typing import Any
 
-from agent.protocol import phases, report
+from agent.protocol import phases
+from agent.protocol.host import reports
 from broker_tools.events import Event, Listener
 from broker_tools.outcome import Outcome, explain, judge, running_slot
 from broker_tools.release import Release
@@ -66,7 +67,7 @@ class Track:
 
     def on_state(self, payload: bytes, retained: bool) -> None:
         """Take a state. Raises ProtocolError when it is none."""
-        state = report.decode_state(payload)
+        state = reports.decode_state(payload)
         before = self.state
         same_epoch = before is not None and before["epoch"] == state["epoch"]
         if before and same_epoch and _mark(state) < _mark(before):
@@ -87,7 +88,7 @@ class Track:
 
     def on_ack(self, payload: bytes) -> None:
         """Take an ack. Raises ProtocolError when it is none."""
-        ack = report.decode_ack(payload)
+        ack = reports.decode_ack(payload)
         if self._release is None or ack["n"] != self._n:
             return
         if self.state and ack["epoch"] == self.state["epoch"] and _mark(ack) < _mark(self.state):
@@ -97,7 +98,7 @@ class Track:
 
     def on_presence(self, payload: bytes) -> None:
         """Take an `online` message. Raises ProtocolError when it is none."""
-        presence = report.decode_online(payload)
+        presence = reports.decode_online(payload)
         before = self._presence
         # A last will may come long after the device is back: it names the connection that it was left for.
         if (presence["boot"], presence["conn"]) < (before["boot"], before["conn"]):

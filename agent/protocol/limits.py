@@ -1,6 +1,7 @@
-"""Every number of the wire protocol, with its unit. What is beyond one of these is refused, never cut.
+"""The numbers of the wire protocol, with their units. What is beyond one of these is refused, never cut.
 
-docs/protocol.md names each constant of this file; a test holds the page to it.
+host/limits.py has those that no device needs yet. docs/protocol.md names each constant of both; a test holds the
+page to them.
 """
 
 VERSION = 1  # of the wire protocol: the field "v"
@@ -11,28 +12,23 @@ STATE_MAX = 1024
 ACK_MAX = 512
 WANT_MAX = 512
 ONLINE_MAX = 128
-KEY_LIST_MAX = 4096
 
 # Counted in the payload as it comes, strings included, before anything is parsed: what a small heap can hold.
 JSON_CONTAINERS_MAX = 32  # of [ and { together
 JSON_QUOTES_MAX = 256  # of "
 
 # Text, characters.
-NAME_MAX = 64  # device, project, hardware, rollout, chip, slot, key list names
-PREFIX_LEVELS = 3  # names in the topic prefix
+NAME_MAX = 64  # device, project, hardware, rollout, chip, slot; also the whole topic prefix
 VERSION_MAX = 32  # version of an image or of the agent
 REASON_MAX = 32  # a reason code
-EVENT_MAX = 48  # one entry of "events"
 SOURCE_MAX = 256  # one entry of "source"
 TOPIC_MAX = 256  # a whole topic, bytes
-EPOCH_LENGTH = 8  # hex digits
 CONTENT_LENGTH = 16  # hex digits
 KID_LENGTH = 16  # hex digits
 
 # Numbers.
 N_MAX = 2147483647  # n, boot, k, conn: 31 bits
 ATTEMPT_MAX = 65535
-W_MAX = 140737488355327  # boot * 65536 + counter: 47 bits
 TIME_MAX = 4294967295  # Unix seconds, and with them sequence and floor: 32 bits
 
 # Lists.
@@ -40,10 +36,6 @@ SIGNATURES_MAX = 3  # JWS in one offer
 SOURCES_MAX = 4
 HARDWARE_MAX = 16  # hardware revisions in a manifest
 CRITICAL_MAX = 16
-KEYS_MAX = 4  # keys in a key list
-PROTOCOLS_MAX = 8
-CAN_MAX = 16
-SLOTS_MAX = 4
 EVENTS_MAX = 8
 
 # Image bytes.

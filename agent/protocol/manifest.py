@@ -5,8 +5,6 @@ payload is parsed before it is known to be genuine.
 """
 
 import binascii
-import hashlib
-import json
 
 from . import limits
 from .checks import hexadecimal, integer, is_hex, is_name, is_version, name, sequence
@@ -27,9 +25,22 @@ APP = "app"
 
 # Names that "critical" may list: all that this version knows at the top of a manifest.
 FIELDS = (
-    "v project version sequence floor issued expires confirm_s"
-    " chunk content encoding index components hardware critical"
-).split()
+    "v",
+    "project",
+    "version",
+    "sequence",
+    "floor",
+    "issued",
+    "expires",
+    "confirm_s",
+    "chunk",
+    "content",
+    "encoding",
+    "index",
+    "components",
+    "hardware",
+    "critical",
+)
 
 
 def b64url_encode(data: bytes) -> str:
@@ -48,34 +59,6 @@ def b64url_decode(text: str) -> bytes:
     if b64url_encode(data) != text:
         raise ProtocolError(BAD_MANIFEST, "base64url")
     return data
-
-
-def _canonical(value):
-    if isinstance(value, dict):
-        return "{" + ",".join([json.dumps(key) + ":" + _canonical(value[key]) for key in sorted(value)]) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join([_canonical(item) for item in value]) + "]"
-    return json.dumps(value)
-
-
-def encode_payload(fields: dict) -> bytes:
-    """Return ``fields`` as JSON with sorted names and no white space: equal fields give equal bytes."""
-    return _canonical(fields).encode()
-
-
-def jws_header(kid: str) -> bytes:
-    """Return the protected header for the key ``kid`` (16 lower hex digits)."""
-    return b'{"alg":"ES256","kid":"' + kid.encode() + b'"}'
-
-
-def signing_input(header: bytes, payload: bytes) -> bytes:
-    """Return the bytes that are signed."""
-    return (b64url_encode(header) + "." + b64url_encode(payload)).encode()
-
-
-def compact(signed: bytes, signature: bytes) -> str:
-    """Return the JWS of a signing input and its signature (r then s, 32 bytes each, big endian)."""
-    return str(signed, "ascii") + "." + b64url_encode(signature)
 
 
 def split(jws: str) -> tuple[str, bytes, bytes, bytes]:
@@ -186,11 +169,3 @@ def _component(message):
         "app_elf_sha256": hexadecimal(found, "app_elf_sha256", 64, BAD_MANIFEST),
         "chip": name(found, "chip", BAD_MANIFEST),
     }
-
-
-def content_name(encoding: str, payloads: object) -> str:
-    """Return the first 16 hex digits of SHA-256 over the encoding, a newline and all payloads in order."""
-    digest = hashlib.sha256(encoding.encode() + b"\n")
-    for payload in payloads:
-        digest.update(payload)
-    return str(binascii.hexlify(digest.digest()[: limits.CONTENT_LENGTH // 2]), "ascii")

@@ -1,4 +1,4 @@
-"""Phases of an update, in order, and ESP-IDF's names for the state of a slot."""
+"""Phases of an update, and ESP-IDF's names for the state of a slot. host/phases.py lists and groups them."""
 
 IDLE = "idle"  # no offer is held
 OFFERED = "offered"  # verified; waits for the grant (start "ask")
@@ -15,26 +15,8 @@ FAILED = "failed"  # given up; the old image runs on
 ROLLED_BACK = "rolled_back"  # the new image ran or was tried, the old one runs again
 CANCELLED = "cancelled"  # withdrawn or superseded
 
-PHASES = (
-    IDLE,
-    OFFERED,
-    DOWNLOADING,
-    VERIFYING,
-    ACTIVATING,
-    REBOOTING,
-    TESTING,
-    CONFIRMED,
-    REJECTED,
-    DEFERRED,
-    STALLED,
-    FAILED,
-    ROLLED_BACK,
-    CANCELLED,
-)
-ENDED = (CONFIRMED, REJECTED, FAILED, ROLLED_BACK, CANCELLED)
 COMMITTED = (ACTIVATING, REBOOTING, TESTING)  # past set_boot: a newer offer waits, a withdrawal is too late
 
-# esp_ota_img_states_t of ESP-IDF 5.5 (esp_flash_partitions.h): the number in otadata is the place in this
-# tuple, and ESP_OTA_IMG_UNDEFINED is 0xFFFFFFFF, which reads as -1: the last place.
+# esp_ota_img_states_t of ESP-IDF 5.5 (esp_flash_partitions.h): the number in otadata, 0 to 4 or -1, finds its
+# name in this tuple (ESP_OTA_IMG_UNDEFINED is 0xFFFFFFFF, which reads as -1: the last place).
 APP_STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED")
-APP_STATE_OF = {0: "NEW", 1: "PENDING_VERIFY", 2: "VALID", 3: "INVALID", 4: "ABORTED", -1: "UNDEFINED"}

@@ -1,6 +1,6 @@
 """Stable reason codes: they cross the wire, are stored, and never change their meaning.
 
-What each says to a person is in reason_texts.py, which a device never loads.
+What each says to a person is in host/reason_texts.py.
 """
 
 # The offer and its manifest.

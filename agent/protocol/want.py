@@ -1,50 +1,9 @@
-"""A device's request for index pages and chunks, delivery "direct"."""
+"""A device's request for index pages and chunks, delivery "direct"; host/wants.py reads it."""
 
-from . import limits
-from .checks import hexadecimal, integer, sequence
-from .errors import ProtocolError
+from .limits import WANT_MAX
 from .message import encode as _encode
-from .message import parse
-from .reasons import BAD_WANT
 
 
 def encode(n: int, content: str, w: int, chunks: list, index: list[int]) -> bytes:
     """Return a request. ``chunks``: [first, count] pairs, ascending; ``index``: page numbers, ascending."""
-    return _encode({"n": n, "content": content, "w": w, "chunks": chunks, "index": index}, limits.WANT_MAX)
-
-
-def decode(payload: bytes) -> dict:
-    """Return n, content, w, chunks and index; raise ProtocolError(bad_want).
-
-    Ranges ascend and do not overlap, pages ascend; chunks and pages together are 1 to WINDOW_MAX. Whether the
-    image has them is for the caller to check.
-    """
-    message = parse(payload, limits.WANT_MAX, BAD_WANT)
-    chunks = sequence(message, "chunks", 0, limits.WINDOW_MAX, BAD_WANT)
-    index = sequence(message, "index", 0, limits.PAGES_MAX, BAD_WANT, [])
-    asked = len(index)
-    low = 0
-    for pair in chunks:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ProtocolError(BAD_WANT, "chunks")
-        first, count = pair
-        if type(first) is not int or type(count) is not int:
-            raise ProtocolError(BAD_WANT, "chunks")
-        if first < low or not 1 <= count <= limits.WINDOW_MAX:
-            raise ProtocolError(BAD_WANT, "chunks")
-        low = first + count
-        asked += count
-    if low > limits.PAGES_MAX * limits.INDEX_PAGE or not 1 <= asked <= limits.WINDOW_MAX:
-        raise ProtocolError(BAD_WANT, "chunks")
-    low = 0
-    for page in index:
-        if type(page) is not int or not low <= page < limits.PAGES_MAX:
-            raise ProtocolError(BAD_WANT, "index")
-        low = page + 1
-    return {
-        "n": integer(message, "n", 1, limits.N_MAX, BAD_WANT),
-        "content": hexadecimal(message, "content", limits.CONTENT_LENGTH, BAD_WANT),
-        "w": integer(message, "w", 0, limits.W_MAX, BAD_WANT),
-        "chunks": chunks,
-        "index": index,
-    }
+    return _encode({"n": n, "content": content, "w": w, "chunks": chunks, "index": index}, WANT_MAX)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from agent.protocol.topics import check_prefix
+from agent.protocol.host.topics import check_prefix
 from broker_tools import broker_url, exits
 from broker_tools import demo as demonstration
 from broker_tools.commands import options

@@ -8,15 +8,15 @@ from typing import Any
 
 import rich_click as click
 
-from agent.protocol import report, topics
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import reports, topics
 from broker_tools.commands import options
 from broker_tools.connection import Message
 from broker_tools.outcome import running_slot
 from broker_tools.stopping import Stopping
 from broker_tools.text import clean
 
-DECODERS = {"state": report.decode_state, "ack": report.decode_ack, "online": report.decode_online}
+DECODERS = {"state": reports.decode_state, "ack": reports.decode_ack, "online": reports.decode_online}
 TURN_S = 0.25
 
 

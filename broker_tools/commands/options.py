@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import rich_click as click
 
 from agent.protocol.errors import ProtocolError
-from agent.protocol.topics import check_name, check_prefix
+from agent.protocol.host.topics import check_name, check_prefix
 from broker_tools import broker_url
 from broker_tools.client import Client
 from broker_tools.errors import OtafleetError, os_reason

@@ -11,7 +11,7 @@ from pathlib import Path
 import rich_click as click
 
 from agent.protocol.checks import is_version
-from agent.protocol.topics import check_prefix
+from agent.protocol.host.topics import check_prefix
 from broker_tools import broker_url, exits, home, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
 from broker_tools.commands import options

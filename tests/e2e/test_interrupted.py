@@ -5,6 +5,7 @@ import re
 import pytest
 
 from agent.protocol import offer
+from agent.protocol.host import offers
 from agent.protocol.manifest import decode, split
 from broker_tools import keys
 from broker_tools.image import load
@@ -111,7 +112,7 @@ def test_an_offer_that_asks_waits_for_its_grant(otafleet, kitchen, file, watch, 
     store.dispose()
 
     def publish_offer(start):
-        payload = offer.encode_offer(1, "", 0, start, [release.manifest], ["direct"])
+        payload = offers.encode_offer(1, "", 0, start, [release.manifest], ["direct"])
         seen.publish(kitchen.topic("desired"), payload, retain=True)
 
     publish_offer(offer.ASK)

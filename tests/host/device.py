@@ -5,7 +5,8 @@ import json
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from agent.protocol import index, manifest, offer, topics, want
+from agent.protocol import index, manifest, offer, want
+from agent.protocol.host import topics
 from tests.support.watcher import Watcher
 
 FACTORY = "f" * 64

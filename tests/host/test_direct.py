@@ -2,8 +2,9 @@
 
 import pytest
 
-from agent.protocol import topics, want
+from agent.protocol import want
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import topics
 from broker_tools import keys
 from broker_tools.direct import Direct
 from broker_tools.image import parse

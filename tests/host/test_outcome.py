@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.protocol.phases import ENDED, PHASES
+from agent.protocol.host.phases import ENDED, PHASES
 from broker_tools import exits
 from broker_tools.outcome import ENDS, explain, judge
 from tests.host.device import slot

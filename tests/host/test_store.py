@@ -6,7 +6,7 @@ import threading
 import pytest
 from sqlalchemy import inspect
 
-from agent.protocol import offer
+from agent.protocol.host import offers
 from broker_tools import exits
 from broker_tools.errors import OtafleetError
 from broker_tools.store import desired, releases
@@ -172,7 +172,7 @@ def test_two_publishers_at_once_get_two_numbers(store):
 def test_only_the_last_offer_can_be_withdrawn(store, tmp_path):
     for _ in range(2):
         desired.offer(store, "fleet", "kitchen", 0, lambda n: b"offer")
-    withdrawal = offer.encode_withdrawal(2, "withdrawn")
+    withdrawal = offers.encode_withdrawal(2, "withdrawn")
     assert not desired.withdraw(store, "fleet", "kitchen", 1, withdrawal)
     assert not desired.withdraw(store, "fleet", "hall", 2, withdrawal)
     assert query(tmp_path, "SELECT n, withdrawn, payload FROM desired") == [(2, 0, b"offer")]

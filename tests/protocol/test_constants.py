@@ -5,17 +5,16 @@ import pytest
 from agent.protocol import (
     index,
     limits,
-    manifest,
     message,
-    offer,
     phases,
-    reason_texts,
     reasons,
-    report,
-    topics,
     want,
 )
+from agent.protocol.host import limits as host_limits
+from agent.protocol.host import offers, reason_texts, reports, signing, topics, wants
+from agent.protocol.host.phases import ENDED, PHASES
 from tests.support.micropython import micropython_output
+from tests.support.paths import ROOT
 
 CODES = {value for name, value in vars(reasons).items() if name.isupper()}
 
@@ -36,19 +35,20 @@ def test_reason_codes_are_their_names_and_fit_their_limit():
 
 
 def test_phases_partition_an_update():
-    assert set(phases.ENDED) < set(phases.PHASES)
-    assert set(phases.COMMITTED) < set(phases.PHASES)
-    assert not set(phases.ENDED) & set(phases.COMMITTED)
-    assert len(set(phases.PHASES)) == len(phases.PHASES) == 14
+    assert set(ENDED) < set(PHASES)
+    assert set(phases.COMMITTED) < set(PHASES)
+    assert not set(ENDED) & set(phases.COMMITTED)
+    assert len(set(PHASES)) == len(PHASES) == 14
 
 
 def test_every_event_fits():
-    assert max(map(len, phases.PHASES)) + 1 + max(map(len, CODES)) <= limits.EVENT_MAX
+    assert max(map(len, PHASES)) + 1 + max(map(len, CODES)) <= host_limits.EVENT_MAX
 
 
 def test_app_states_are_found_by_number():
-    assert [phases.APP_STATES[number] for number in phases.APP_STATE_OF] == list(phases.APP_STATE_OF.values())
-    assert set(phases.APP_STATE_OF.values()) == set(phases.APP_STATES)
+    # esp_ota_img_states_t of ESP-IDF 5.5: NEW 0, PENDING_VERIFY 1, VALID 2, INVALID 3, ABORTED 4, UNDEFINED -1.
+    found = [phases.APP_STATES[number] for number in (0, 1, 2, 3, 4, -1)]
+    assert found == ["NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED"]
 
 
 def test_the_longest_topic_fits():
@@ -65,12 +65,12 @@ def test_the_longest_topic_fits():
 
 def test_the_longest_want_ack_and_online_fit():
     singles = [[4095 - 2 * place, 1] for place in reversed(range(limits.WINDOW_MAX))]
-    want.decode(want.encode(limits.N_MAX, "0" * limits.CONTENT_LENGTH, limits.W_MAX, singles, []))
-    report.decode_ack(
-        report.encode(
+    wants.decode(want.encode(limits.N_MAX, "0" * limits.CONTENT_LENGTH, host_limits.W_MAX, singles, []))
+    reports.decode_ack(
+        message.encode(
             {
                 "v": limits.VERSION,
-                "epoch": "0" * limits.EPOCH_LENGTH,
+                "epoch": "0" * host_limits.EPOCH_LENGTH,
                 "boot": limits.N_MAX,
                 "k": limits.N_MAX,
                 "n": limits.N_MAX,
@@ -85,7 +85,7 @@ def test_the_longest_want_ack_and_online_fit():
             limits.ACK_MAX,
         )
     )
-    report.encode({"boot": limits.N_MAX, "conn": limits.N_MAX, "online": False}, limits.ONLINE_MAX)
+    message.encode({"boot": limits.N_MAX, "conn": limits.N_MAX, "online": False}, limits.ONLINE_MAX)
 
 
 def test_the_largest_state_without_events_fits():
@@ -93,7 +93,7 @@ def test_the_largest_state_without_events_fits():
     slot = {"app_state": "PENDING_VERIFY", "sha256": "0" * 64, "size": limits.N_MAX, "version": '"' * 31}
     fields = {
         "v": limits.VERSION,
-        "epoch": "0" * limits.EPOCH_LENGTH,
+        "epoch": "0" * host_limits.EPOCH_LENGTH,
         "boot": limits.N_MAX,
         "k": limits.N_MAX,
         "protocol": [1],
@@ -115,7 +115,7 @@ def test_the_largest_state_without_events_fits():
         "events": [],
         "clock": limits.TIME_MAX,
     }
-    report.decode_state(report.encode(fields, limits.STATE_MAX))
+    reports.decode_state(message.encode(fields, limits.STATE_MAX))
 
 
 @pytest.mark.parametrize(("signatures", "pages"), [(3, 1), (2, limits.PAGES_MAX)])
@@ -130,7 +130,7 @@ def test_an_offer_of_the_largest_manifest_fits(signatures, pages):
         "app_elf_sha256": "0" * 64,
         "chip": "esp32c61",
     }
-    payload = manifest.encode_payload(
+    payload = signing.encode_payload(
         {
             "v": 1,
             "project": "p" * 32,
@@ -148,9 +148,9 @@ def test_an_offer_of_the_largest_manifest_fits(signatures, pages):
             "hardware": ["rev_a"],
         }
     )
-    signed = manifest.signing_input(manifest.jws_header("0" * 16), payload)
-    jws = manifest.compact(signed, bytes(64))
-    offer.encode_offer(limits.N_MAX, "r" * 32, 0, "now", [jws] * signatures, ["store", "direct"])
+    signed = signing.signing_input(signing.jws_header("0" * 16), payload)
+    jws = signing.compact(signed, bytes(64))
+    offers.encode_offer(limits.N_MAX, "r" * 32, 0, "now", [jws] * signatures, ["store", "direct"])
 
 
 def test_a_message_of_ours_that_is_too_long_is_our_mistake():
@@ -158,12 +158,14 @@ def test_a_message_of_ours_that_is_too_long_is_our_mistake():
         message.encode({"boot": "1" * 128}, limits.ONLINE_MAX)
 
 
-def test_a_device_never_loads_the_sentences_nor_what_reads_reports():
+def test_nothing_that_a_device_loads_loads_what_only_the_host_needs():
+    modules = sorted(path.stem for path in (ROOT / "agent/protocol").glob("[a-z]*.py"))
+    assert "manifest" in modules
     loaded = micropython_output(
-        "import sys\n"
-        "from agent.protocol import errors, index, limits, manifest, message, offer, phases, reasons, topics, want\n"
-        "print(' '.join(sys.modules))"
-    ).split()
-    assert "agent.protocol.manifest" in loaded
-    assert "agent.protocol.report" not in loaded
-    assert "agent.protocol.reason_texts" not in loaded
+        f"import sys\nfrom agent.protocol import {', '.join(modules)}\nprint(*sys.modules)"
+    )
+    assert "agent.protocol.manifest" in loaded.split()
+    assert "agent.protocol.host" not in loaded.split()
+    for path in (ROOT / "agent").rglob("*.py"):
+        if path.parent != ROOT / "agent/protocol/host":
+            assert "protocol.host" not in path.read_text(), path

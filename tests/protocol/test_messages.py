@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.protocol import limits, manifest, message, offer, phases, reasons, report, want
+from agent.protocol import limits, manifest, message, offer, phases, reasons, want
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import offers, reports, signing, wants
+from agent.protocol.host.limits import W_MAX
+from agent.protocol.host.phases import PHASES
 from tests.protocol.vector_checks import DECODERS, payload_of
 from tests.support.paths import ROOT
 
@@ -35,7 +38,7 @@ def digits(length):
     COUNTS,
 )
 def test_offers_come_back(n, rollout, attempt, start, jws, source, keys):
-    found = offer.decode(offer.encode_offer(n, rollout, attempt, start, jws, source, keys))
+    found = offer.decode(offers.encode_offer(n, rollout, attempt, start, jws, source, keys))
     assert found == {
         "n": n,
         "rollout": rollout,
@@ -49,7 +52,7 @@ def test_offers_come_back(n, rollout, attempt, start, jws, source, keys):
 
 @given(st.integers(1, limits.N_MAX), CODES)
 def test_withdrawals_come_back(n, reason):
-    assert offer.decode(offer.encode_withdrawal(n, reason)) == {"n": n, "withdraw": True, "reason": reason}
+    assert offer.decode(offers.encode_withdrawal(n, reason)) == {"n": n, "withdraw": True, "reason": reason}
 
 
 @given(st.data())
@@ -82,15 +85,15 @@ def test_manifests_come_back(data):
         "app_elf_sha256": data.draw(digits(64)),
         "chip": data.draw(NAMES),
     }
-    payload = manifest.encode_payload({**fields, "components": [component]})
-    assert payload == manifest.encode_payload({"components": [component], **dict(reversed(fields.items()))})
+    payload = signing.encode_payload({**fields, "components": [component]})
+    assert payload == signing.encode_payload({"components": [component], **dict(reversed(fields.items()))})
     assert manifest.decode(payload) == {**fields, "component": component}
 
 
 @given(digits(16), st.binary(max_size=300), st.binary(min_size=64, max_size=64))
 def test_jws_come_apart_as_they_were_put_together(kid, payload, signature):
-    signed = manifest.signing_input(manifest.jws_header(kid), payload)
-    assert manifest.split(manifest.compact(signed, signature)) == (kid, signed, signature, payload)
+    signed = signing.signing_input(signing.jws_header(kid), payload)
+    assert manifest.split(signing.compact(signed, signature)) == (kid, signed, signature, payload)
 
 
 @given(st.binary(max_size=200))
@@ -129,9 +132,9 @@ def test_wants_come_back(data):
         count = data.draw(st.integers(1, left))
         chunks.append([first, count])
         low, left = first + count, left - count
-    n, w = data.draw(st.integers(1, limits.N_MAX)), data.draw(st.integers(0, limits.W_MAX))
+    n, w = data.draw(st.integers(1, limits.N_MAX)), data.draw(st.integers(0, W_MAX))
     content = data.draw(digits(16))
-    assert want.decode(want.encode(n, content, w, chunks, index)) == {
+    assert wants.decode(want.encode(n, content, w, chunks, index)) == {
         "n": n,
         "content": content,
         "w": w,
@@ -149,7 +152,7 @@ def common(data):
         "n": data.draw(COUNTS),
         "rollout": data.draw(OPTIONAL_NAMES),
         "attempt": data.draw(st.integers(0, limits.ATTEMPT_MAX)),
-        "phase": data.draw(st.sampled_from(phases.PHASES)),
+        "phase": data.draw(st.sampled_from(PHASES)),
         "reason": data.draw(st.just("") | CODES),
     }
 
@@ -186,22 +189,22 @@ def test_states_come_back(data):
     }
     payload = message.encode(fields, limits.DESIRED_MAX)
     if len(payload) <= limits.STATE_MAX:
-        assert report.decode_state(payload) == fields
+        assert reports.decode_state(payload) == fields
     else:
         with pytest.raises(ProtocolError, match="over 1024 bytes"):
-            report.decode_state(payload)
+            reports.decode_state(payload)
 
 
 @given(st.data())
 def test_acks_come_back(data):
     fields = {**common(data), **running(data), "slot": data.draw(NAMES)}
-    assert report.decode_ack(report.encode(fields, limits.ACK_MAX)) == fields
+    assert reports.decode_ack(message.encode(fields, limits.ACK_MAX)) == fields
 
 
 @given(COUNTS, COUNTS, st.booleans())
 def test_onlines_come_back(boot, conn, online):
     fields = {"boot": boot, "conn": conn, "online": online}
-    assert report.decode_online(report.encode(fields, limits.ONLINE_MAX)) == fields
+    assert reports.decode_online(message.encode(fields, limits.ONLINE_MAX)) == fields
 
 
 def refuses_cleanly(decode, argument):

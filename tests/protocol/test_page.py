@@ -5,7 +5,10 @@ import re
 
 import pytest
 
-from agent.protocol import limits, manifest, phases, reason_texts, topics
+from agent.protocol import limits, manifest, phases
+from agent.protocol.host import limits as host_limits
+from agent.protocol.host import phases as host_phases
+from agent.protocol.host import reason_texts, topics
 from tests.protocol.vector_checks import payload_of
 from tests.support.paths import ROOT
 
@@ -40,8 +43,10 @@ def test_no_reason_is_listed_that_the_code_lacks():
 
 
 def test_every_constant_is_listed_with_its_value_and_no_other():
-    constants = [(f"`{name}`", str(value)) for name, value in vars(limits).items() if name.isupper()]
-    assert re.findall(r"^\| (`\w+`) \| (\d+) \|", section("15.", "16."), re.MULTILINE) == constants
+    constants = [*vars(limits).items(), *vars(host_limits).items()]
+    expected = [(f"`{name}`", str(value)) for name, value in constants if name.isupper()]
+    listed = re.findall(r"^\| (`\w+`) \| (\d+) \|", section("15.", "16."), re.MULTILINE)
+    assert sorted(listed) == sorted(expected)
 
 
 def test_every_topic_is_listed():
@@ -64,10 +69,11 @@ def test_every_topic_is_listed():
 
 
 def test_every_phase_and_slot_state_is_explained():
-    assert re.findall(r"^\| `(\w+)` \|", section("9.", "10."), re.MULTILINE) == list(phases.PHASES)
+    assert re.findall(r"^\| `(\w+)` \|", section("9.", "10."), re.MULTILINE) == list(host_phases.PHASES)
     ends = re.findall(r"^\| `(\w+)` \| \*\*end\*\*", PAGE, re.MULTILINE)
-    assert set(ends) == set(phases.ENDED)
-    for number, state in phases.APP_STATE_OF.items():
+    assert set(ends) == set(host_phases.ENDED)
+    for number in (0, 1, 2, 3, 4, -1):
+        state = phases.APP_STATES[number]
         assert re.search(rf"`{state}`\s\({number}\b", PAGE), state
 
 

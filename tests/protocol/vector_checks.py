@@ -8,16 +8,17 @@ import json
 import sys
 from binascii import hexlify, unhexlify
 
-from agent.protocol import index, manifest, offer, report, topics, want
+from agent.protocol import index, manifest, offer
 from agent.protocol.errors import ProtocolError
+from agent.protocol.host import reports, signing, topics, wants
 
 DECODERS = {
     "offer": offer.decode,
     "manifest": manifest.decode,
-    "want": want.decode,
-    "state": report.decode_state,
-    "ack": report.decode_ack,
-    "online": report.decode_online,
+    "want": wants.decode,
+    "state": reports.decode_state,
+    "ack": reports.decode_ack,
+    "online": reports.decode_online,
 }
 
 
@@ -52,7 +53,7 @@ def check_jws(document):
         parts = (kid, str(signed, "ascii"), str(hexlify(signature), "ascii"), str(hexlify(payload), "ascii"))
         if parts != (row["kid"], row["signing_input"], row["signature"], row["payload"]):
             yield f"{row['name']}: {parts}"
-        if manifest.compact(signed, signature) != row["jws"]:
+        if signing.compact(signed, signature) != row["jws"]:
             yield f"{row['name']}: put together again differently"
     for row in document["bad"]:
         found = verdict(manifest.split, row["jws"] * row.get("times", 1))
@@ -80,7 +81,7 @@ def check_index(document):
         if hexlify(entry) != row["entry"].encode():
             yield f"{row['name']}: {entry}"
     for row in document["contents"]:
-        name = manifest.content_name(row["encoding"], [unhexlify(payload) for payload in row["payloads"]])
+        name = signing.content_name(row["encoding"], [unhexlify(payload) for payload in row["payloads"]])
         if name != row["content"]:
             yield f"{row['name']}: {name}"
 
@@ -99,8 +100,8 @@ def check_topics(document):
 def check_example(document):
     for step in document["steps"]:
         leaf = step["topic"].split("/")[-1]
-        decode = {"desired": offer.decode, "want": want.decode, "online": report.decode_online}.get(leaf)
-        decode = decode or {"state": report.decode_state, "ack": report.decode_ack}.get(leaf)
+        decode = {"desired": offer.decode, "want": wants.decode, "online": reports.decode_online}.get(leaf)
+        decode = decode or {"state": reports.decode_state, "ack": reports.decode_ack}.get(leaf)
         if decode:
             found = verdict(decode, step["text"].encode())
             if found[0] != "ok":
@@ -110,10 +111,10 @@ def check_example(document):
     kid, _, _, payload = manifest.split(document["jws"])
     if (kid, payload) != (document["key"]["kid"], document["payload"].encode()):
         yield "kid or payload"
-    if manifest.encode_payload(json.loads(document["payload"])) != payload:
+    if signing.encode_payload(json.loads(document["payload"])) != payload:
         yield "the payload is not canonical"
-    signing_input = manifest.signing_input(manifest.jws_header(kid), payload)
-    if manifest.compact(signing_input, unhexlify(document["signature"])) != document["jws"]:
+    signing_input = signing.signing_input(signing.jws_header(kid), payload)
+    if signing.compact(signing_input, unhexlify(document["signature"])) != document["jws"]:
         yield "jws"
     if verdict(offer.decode, document["withdrawal"].encode())[0] != "ok":
         yield "withdrawal"

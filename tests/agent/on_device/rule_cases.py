@@ -3,6 +3,7 @@
 from agent import rules
 from agent import transitions as on
 from agent.protocol import phases, reasons
+from agent.protocol.host.phases import ENDED, PHASES
 
 DIGEST = "ab" * 32
 
@@ -66,10 +67,10 @@ def test_quarantine_and_the_attempt_that_lifts_it():
 
 
 def test_every_phase_has_a_row_and_every_row_leads_to_a_phase():
-    assert sorted(on.TRANSITIONS) == sorted(phases.PHASES)
+    assert sorted(on.TRANSITIONS) == sorted(PHASES)
     for row in on.TRANSITIONS.values():
         for phase in row.values():
-            assert phase in phases.PHASES
+            assert phase in PHASES
 
 
 def test_every_phase_can_be_reached_and_left():
@@ -79,7 +80,7 @@ def test_every_phase_can_be_reached_and_left():
         if more == reached:
             break
         reached = more
-    assert reached == set(phases.PHASES)
+    assert reached == set(PHASES)
     for row in on.TRANSITIONS.values():
         assert row
 
@@ -90,7 +91,7 @@ def test_what_is_committed_can_be_neither_withdrawn_nor_superseded():
 
 
 def test_an_end_is_left_by_an_offer_only():
-    for phase in phases.ENDED:
+    for phase in ENDED:
         assert set(on.TRANSITIONS[phase]) == {on.OFFER, on.WITHDRAW, on.REFUSE}
 
 

@@ -1,6 +1,6 @@
-"""One sentence for a person per reason code. Only the host imports this: a device's memory is too dear."""
+"""One sentence for a person per reason code."""
 
-from . import reasons
+from agent.protocol import reasons
 
 REASONS = {
     reasons.SUPERSEDED: "A newer offer replaced this one.",

@@ -4,8 +4,8 @@ A device only sends, so it needs message.encode and not this module; ``encode`` 
 A reason is checked for its form only: a device may be newer than this host.
 """
 
-from . import limits
-from .checks import (
+from agent.protocol import limits
+from agent.protocol.checks import (
     hexadecimal,
     integer,
     is_code,
@@ -17,10 +17,12 @@ from .checks import (
     name,
     sequence,
 )
-from .errors import ProtocolError
-from .message import encode, parse
-from .phases import APP_STATES, PHASES
-from .reasons import BAD_REPORT
+from agent.protocol.errors import ProtocolError
+from agent.protocol.message import encode, parse
+from agent.protocol.phases import APP_STATES
+from agent.protocol.reasons import BAD_REPORT
+from .limits import CAN_MAX, EPOCH_LENGTH, EVENT_MAX, PROTOCOLS_MAX, SLOTS_MAX
+from .phases import PHASES
 
 __all__ = ("decode_ack", "decode_online", "decode_state", "encode")
 
@@ -31,14 +33,14 @@ def decode_state(payload: bytes) -> dict:
     """Return the checked fields of a ``state`` message; raise ProtocolError(bad_report)."""
     message = parse(payload, limits.STATE_MAX, BAD_REPORT)
     found = _common(message)
-    found["protocol"] = _each(message, "protocol", limits.PROTOCOLS_MAX, _is_version_number)
-    found["can"] = _each(message, "can", limits.CAN_MAX, is_name)
+    found["protocol"] = _each(message, "protocol", PROTOCOLS_MAX, _is_version_number)
+    found["can"] = _each(message, "can", CAN_MAX, is_name)
     found["agent"] = _text(message, "agent", is_version)
     found["chip"] = name(message, "chip", BAD_REPORT)
     found["project"] = name(message, "project", BAD_REPORT)
     found["hardware"] = name(message, "hardware", BAD_REPORT, 0)
     found["running"] = name(message, "running", BAD_REPORT)
-    found["slots"] = [_slot(slot) for slot in sequence(message, "slots", 1, limits.SLOTS_MAX, BAD_REPORT)]
+    found["slots"] = [_slot(slot) for slot in sequence(message, "slots", 1, SLOTS_MAX, BAD_REPORT)]
     found["slot_size"] = integer(message, "slot_size", 0, limits.N_MAX, BAD_REPORT)
     found["floor"] = integer(message, "floor", 0, limits.TIME_MAX, BAD_REPORT)
     found["keys"] = integer(message, "keys", 0, limits.N_MAX, BAD_REPORT, 0)
@@ -87,7 +89,7 @@ def _common(message: dict) -> dict:
         raise ProtocolError(BAD_REPORT, "reason")
     return {
         "v": limits.VERSION,
-        "epoch": hexadecimal(message, "epoch", limits.EPOCH_LENGTH, BAD_REPORT),
+        "epoch": hexadecimal(message, "epoch", EPOCH_LENGTH, BAD_REPORT),
         "boot": integer(message, "boot", 0, limits.N_MAX, BAD_REPORT),
         "k": integer(message, "k", 0, limits.N_MAX, BAD_REPORT),
         "n": integer(message, "n", 0, limits.N_MAX, BAD_REPORT),
@@ -142,7 +144,7 @@ def _is_label(value: object) -> bool:
 
 
 def _is_event(value: object) -> bool:
-    return made_of(value, _EVENT, 1, limits.EVENT_MAX)
+    return made_of(value, _EVENT, 1, EVENT_MAX)
 
 
 def _is_version_number(value: object) -> bool:
