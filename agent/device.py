@@ -84,6 +84,16 @@ class Slot:
         return digest == unhexlify(component["sha256"])
 
 
+    def seal(self, size):
+        """Generator: ESP-IDF's begin and end over what the slot holds. Raises OSError when it is no image that boots.
+
+        Needed before every set_boot, also when nothing was fetched: begin takes away the slot's old record in
+        otadata. With that record still there, set_boot of ESP-IDF 5.5 would overwrite the running slot's instead.
+        """
+        handle = self.partition.ota_resume(size)
+        yield from self.partition.end_steps(handle, _scratch)
+
+
 class Device:
     """The facts that the rules and the reports ask for. `target` is None where the table has no second OTA slot."""
 

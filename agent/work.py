@@ -9,7 +9,6 @@ from time import ticks_diff, ticks_ms
 
 from . import transitions as on
 from .download import Download
-from .esp32_ota import image
 from .examine import examined
 from .journal import JournalError
 from .protocol import reasons
@@ -109,8 +108,6 @@ def update(agent):
         yield from _activate(agent, manifest)
     except ProtocolError as error:
         agent.end(on.FAIL, error.reason)
-    except image.ImageError:
-        agent.end(on.FAIL, reasons.BAD_IMAGE)
     except (OSError, JournalError):
         agent.end(on.FAIL, reasons.FLASH_ERROR)
 
@@ -141,9 +138,12 @@ def _activate(agent, manifest):
     """Tell the boot loader, then reset. The manifest is stored first: the new image has to verify it again."""
     target = agent.device.target
     component = manifest["component"]
-    yield from image.verify_steps(target.read, target.capacity, agent.device.chip, False)
     if agent.download:
         agent.download.abort()
+    try:
+        yield from target.seal(component["size"])
+    except OSError:
+        raise ProtocolError(reasons.BAD_IMAGE, "the slot holds no image that boots")
     boots = agent.entry.get("boots", 0)  # above 0 when a power cut had come between here and the first boot
     agent.go(
         on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=boots
