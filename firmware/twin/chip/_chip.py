@@ -1,7 +1,7 @@
 # The wire between this MicroPython and the chip around it, which is the parent process.
 # fd 3 carries requests, each with one answer. fd 4 carries the ticks of timers in and small messages
 # that want no answer out. The parent's half is control.py.
-from micropython import schedule
+from micropython import const, schedule
 from struct import pack, pack_into, unpack
 from time import sleep_ms
 
@@ -9,11 +9,13 @@ _request = open(3, "r+b")
 _events = open(4, "r+b")
 _head = bytearray(17)
 _answer = bytearray(9)
+_NONE = const(255)  # in place of an answer's kind: none has come
 _timers = {}
 busy = False
 
 
 def _send(op, a, b, c, data):
+    _answer[0] = _NONE
     pack_into("<BIIII", _head, 0, op, a & 0xFFFFFFFF, b & 0xFFFFFFFF, c & 0xFFFFFFFF, len(data))
     _request.write(_head)
     _request.write(data)
@@ -24,13 +26,38 @@ def _send(op, a, b, c, data):
 # scheduled at branches, and if that made a request of its own it would take our answer.
 
 
-def call(op, a=0, b=0, c=0, data=b""):
+def _ask(op, a, b, c, data):
     global busy
     busy = True
     _send(op, a, b, c, data)
     kind, value, size = unpack("<BiI", _answer)
     data = _request.read(size)
     busy = False
+    return kind, value, data
+
+
+def _ask_read(address, offset, buf):
+    global busy
+    busy = True
+    _send(13, address, offset, len(buf), b"")
+    _request.readinto(buf)
+    busy = False
+
+
+def _power_off():
+    # The chip around us is gone, and we follow in a moment. A processor without power does nothing until then:
+    # an error here would have the app report a broken flash.
+    while True:
+        sleep_ms(1000)
+
+
+def call(op, a=0, b=0, c=0, data=b""):
+    try:
+        kind, value, data = _ask(op, a, b, c, data)
+    except OSError:
+        _power_off()
+    if kind == _NONE:
+        _power_off()
     if kind == 0:
         return value
     if kind == 1:
@@ -42,11 +69,12 @@ def call(op, a=0, b=0, c=0, data=b""):
 
 def read(address, offset, buf):
     # The caller has checked the range, so the answer is as long as the buffer.
-    global busy
-    busy = True
-    _send(13, address, offset, len(buf), b"")
-    _request.readinto(buf)
-    busy = False
+    try:
+        _ask_read(address, offset, buf)
+    except OSError:
+        _power_off()
+    if _answer[0] == _NONE:
+        _power_off()
 
 
 def tell(kind, number=0, value=0):
