@@ -10,7 +10,7 @@ from broker_tools import exits, output
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.text import clean
 
-COMMANDS = ("keys", "image", "publish", "monitor", "twin", "demo")
+COMMANDS = ("keys", "image", "publish", "monitor", "flash", "twin", "demo")
 DEBUG = "OTAFLEET_DEBUG"
 MESSAGE_MAX = 1000
 """Longest error line, in characters."""

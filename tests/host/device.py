@@ -95,7 +95,7 @@ class Device:
     def desired(self, timeout: float = 10, **fields: Any) -> dict[str, Any]:
         """Wait for a desired message with these fields; its manifest is decoded into "payload"."""
         found = self._mqtt.expect(topics.desired(self.prefix, self.id), timeout, **fields)
-        message: dict[str, Any] = offer.decode(found.payload)
+        message: dict[str, Any] = {**found.json, **offer.decode(found.payload)}
         if "manifest" in message:
             message["payload"] = manifest.decode(manifest.split(message["manifest"][0])[3])
         return message

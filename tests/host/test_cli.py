@@ -110,7 +110,7 @@ def test_publish_on_a_terminal_draws_a_bar(ready, device, image_file):
 
 def test_publish_goes_on_when_nobody_reads_its_output(ready, device, image_file):
     arguments = ("publish", str(image_file), "--key", "release", "--device", "kitchen")
-    environment = {**os.environ, **ready.environment}
+    environment = {**os.environ, **ready.environment, "PYTHONUNBUFFERED": ""}
     command = [program("otafleet"), *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment

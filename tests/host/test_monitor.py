@@ -136,7 +136,7 @@ def test_head_ends_it_cleanly(otafleet, device):
         [program("otafleet"), "monitor"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**otafleet.environment, "PATH": "/usr/bin:/bin"},
+        env={**otafleet.environment, "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": ""},
         text=True,
     )
     with watched:

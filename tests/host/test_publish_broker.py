@@ -25,10 +25,13 @@ def test_a_broker_that_dies_half_way_and_comes_back_costs_only_time(device, publ
     content = offer["payload"]["content"]
     device.want(offer["n"], content, [[0, 16]])
     device.chunk(content, 15)
+    seen = device.desired_count()
     getattr(broker, how)()
     program.expect("lost the broker at")
     broker.start()
     program.expect("connected again to")
+    # A killed broker has forgotten the offer, and a device fetches nothing before it has been delivered again.
+    device.desired_again(seen)
     device.report()
     assert device.fetch(offer) == image_file.read_bytes()
     device.run_new(offer)
