@@ -8,10 +8,6 @@ MicroPython can't cut: opening the connection, and set_boot, which verifies the 
 """
 
 import gc
-
-_threshold = gc.threshold()
-gc.threshold(2048)  # collect often while compiling: what stays is then packed at one end of the heap
-
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from . import reports, transitions as on, work
@@ -25,8 +21,6 @@ from .protocol.errors import ProtocolError
 from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, VERIFYING
 from .packets import PACKET_MAX
 from .wifi import Wifi
-
-gc.threshold(_threshold)
 
 OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 _NOTHING = {"phase": IDLE, "n": 0, "rollout": "", "attempt": 0, "reason": "", "events": []}

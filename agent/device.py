@@ -83,7 +83,6 @@ class Slot:
         digest = yield from self.digest(component["size"])
         return digest == unhexlify(component["sha256"])
 
-
     def seal(self, size):
         """Generator: ESP-IDF's begin and end over what the slot holds. Raises OSError when it is no image that boots.
 

@@ -1,5 +1,10 @@
 """The default app, copied to the board as /main.py where there is no other: nothing but the agent."""
 
+import gc
+
+# Collect often, also while the agent is compiled: what stays lies packed at one end of a small heap.
+gc.threshold(4096)
+
 import sys
 from time import sleep
 
