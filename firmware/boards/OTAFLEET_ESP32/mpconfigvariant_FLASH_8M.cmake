@@ -1,0 +1,1 @@
+otafleet_flash(8)

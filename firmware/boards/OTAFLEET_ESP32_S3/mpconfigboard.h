@@ -1,0 +1,7 @@
+// Pins and options are those of the stock board.
+#include "boards/ESP32_GENERIC_S3/mpconfigboard.h"
+
+#undef MICROPY_HW_BOARD_NAME
+#define MICROPY_HW_BOARD_NAME "otafleet ESP32-S3"
+
+#include "../common/board.h"
