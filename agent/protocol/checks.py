@@ -8,9 +8,7 @@ from . import limits
 from .errors import ProtocolError
 
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-JWS = _NAME + "."
-_VERSION = JWS + "+"
-_CODE = "abcdefghijklmnopqrstuvwxyz0123456789_"
+_VERSION = _NAME + ".+"
 _HEX = "0123456789abcdef"
 _PRINTABLE = _VERSION + " !\"#$%&'()*,/:;<=>?@[\\]^`{|}~"
 
@@ -29,11 +27,6 @@ def is_name(text: object, low: int = 1) -> bool:
 def is_version(text: object) -> bool:
     """Tell whether ``text`` is a version: [A-Za-z0-9._+-], 1 to VERSION_MAX characters."""
     return made_of(text, _VERSION, 1, limits.VERSION_MAX)
-
-
-def is_code(text: object, low: int = 1) -> bool:
-    """Tell whether ``text`` has the form of a reason code: [a-z0-9_], ``low`` to REASON_MAX characters."""
-    return made_of(text, _CODE, low, limits.REASON_MAX)
 
 
 def is_hex(text: object, length: int) -> bool:

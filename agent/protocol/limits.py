@@ -20,7 +20,6 @@ JSON_QUOTES_MAX = 256  # of "
 # Text, characters.
 NAME_MAX = 64  # device, project, hardware, rollout, chip, slot; also the whole topic prefix
 VERSION_MAX = 32  # version of an image or of the agent
-REASON_MAX = 32  # a reason code
 SOURCE_MAX = 256  # one entry of "source"
 TOPIC_MAX = 256  # a whole topic, bytes
 CONTENT_LENGTH = 16  # hex digits

@@ -72,22 +72,20 @@ def split(jws: str) -> tuple[str, bytes, bytes, bytes]:
         raise ProtocolError(BAD_MANIFEST, "jws")
     header = parse(b64url_decode(parts[0]), limits.JWS_HEADER_MAX, BAD_MANIFEST)
     if len(header) != 2 or header.get("alg") != "ES256" or not is_hex(header.get("kid"), limits.KID_LENGTH):
-        raise ProtocolError(BAD_MANIFEST, "jws header")
+        raise ProtocolError(BAD_MANIFEST, "jws")
     signature = b64url_decode(parts[2])
     if len(signature) != 64:
-        raise ProtocolError(BAD_MANIFEST, "jws signature")
+        raise ProtocolError(BAD_MANIFEST, "jws")
     payload = b64url_decode(parts[1])
     return header["kid"], (parts[0] + "." + parts[1]).encode(), signature, payload
 
 
 def same_payload(manifests: list[str]) -> None:
     """Raise ProtocolError(bad_manifest) unless all the JWS are over one and the same payload."""
-    payload = None
+    payload = manifests[0].split(".")[1:2]
     for jws in manifests:
-        parts = jws.split(".")
-        if len(parts) != 3 or (payload is not None and parts[1] != payload):
+        if jws.split(".")[1:2] != payload:
             raise ProtocolError(BAD_MANIFEST, "payloads differ")
-        payload = parts[1]
 
 
 def decode(payload: bytes) -> dict:
@@ -160,7 +158,7 @@ def _component(message):
     found = components[0]
     offset = integer(found, "offset", 0, limits.IMAGE_MAX, BAD_MANIFEST)
     if name(found, "kind", BAD_MANIFEST) != APP or offset:
-        raise ProtocolError(UNSUPPORTED_COMPONENT, "kind or offset")
+        raise ProtocolError(UNSUPPORTED_COMPONENT, "components")
     return {
         "kind": APP,
         "offset": offset,

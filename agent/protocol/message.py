@@ -12,18 +12,19 @@ def parse(payload: bytes, limit: int, reason: str) -> dict:
     The parser is the runtime's own: MicroPython's lets some malformed JSON pass (docs/decisions/0006), so only
     checks of single fields say what a value is. What is counted here keeps a stranger from filling a small heap.
     """
-    if len(payload) > limit:
-        raise ProtocolError(reason, "over %d bytes" % limit)
-    opened = payload.count(b"[") + payload.count(b"{")
-    if opened > limits.JSON_CONTAINERS_MAX or payload.count(b'"') > limits.JSON_QUOTES_MAX:
-        raise ProtocolError(reason, "too much in it")
+    if (
+        len(payload) > limit
+        or payload.count(b"[") + payload.count(b"{") > limits.JSON_CONTAINERS_MAX
+        or payload.count(b'"') > limits.JSON_QUOTES_MAX
+    ):
+        raise ProtocolError(reason, "too large")
     try:
         # From bytes CPython would also read UTF-16 and UTF-32.
         message = json.loads(str(payload, "utf-8"))
     except Exception:  # ValueError as a rule; a full heap or stack must not stop the agent either
-        raise ProtocolError(reason, "not JSON")
+        message = None
     if not isinstance(message, dict):
-        raise ProtocolError(reason, "not an object")
+        raise ProtocolError(reason, "no object")
     return message
 
 
@@ -34,5 +35,5 @@ def encode(message: dict, limit: int) -> bytes:
     """
     payload = json.dumps(message, separators=(",", ":")).encode()
     if len(payload) > limit:
-        raise ValueError("message of %d bytes, limit %d" % (len(payload), limit))
+        raise ValueError("over %d bytes" % limit)
     return payload

@@ -2,6 +2,7 @@
 
 KEY_LIST_MAX = 4096
 PREFIX_LEVELS = 3  # names in the topic prefix
+REASON_MAX = 32  # a reason code
 EVENT_MAX = 48  # one entry of "events"
 EPOCH_LENGTH = 8  # hex digits
 W_MAX = 140737488355327  # boot * 65536 + counter: 47 bits

@@ -1,6 +1,5 @@
 """What a device reports: ``state``, ``ack`` and ``online``, read and checked by the host.
 
-A device only sends, so it needs message.encode and not this module; ``encode`` here is that same function.
 A reason is checked for its form only: a device may be newer than this host.
 """
 
@@ -8,7 +7,6 @@ from agent.protocol import limits
 from agent.protocol.checks import (
     hexadecimal,
     integer,
-    is_code,
     is_hex,
     is_name,
     is_printable,
@@ -18,15 +16,14 @@ from agent.protocol.checks import (
     sequence,
 )
 from agent.protocol.errors import ProtocolError
-from agent.protocol.message import encode, parse
+from agent.protocol.message import parse
 from agent.protocol.phases import APP_STATES
 from agent.protocol.reasons import BAD_REPORT
-from .limits import CAN_MAX, EPOCH_LENGTH, EVENT_MAX, PROTOCOLS_MAX, SLOTS_MAX
+from .limits import CAN_MAX, EPOCH_LENGTH, EVENT_MAX, PROTOCOLS_MAX, REASON_MAX, SLOTS_MAX
 from .phases import PHASES
 
-__all__ = ("decode_ack", "decode_online", "decode_state", "encode")
-
-_EVENT = "abcdefghijklmnopqrstuvwxyz0123456789_:"
+_CODE = "abcdefghijklmnopqrstuvwxyz0123456789_"
+_EVENT = _CODE + ":"
 
 
 def decode_state(payload: bytes) -> dict:
@@ -85,7 +82,7 @@ def _common(message: dict) -> dict:
     if phase not in PHASES:
         raise ProtocolError(BAD_REPORT, "phase")
     reason = message.get("reason", "")
-    if not is_code(reason, 0):
+    if not made_of(reason, _CODE, 0, REASON_MAX):
         raise ProtocolError(BAD_REPORT, "reason")
     return {
         "v": limits.VERSION,
