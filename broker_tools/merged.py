@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from agent.esp32_ota import image
 from broker_tools.errors import OtafleetError
 
-_TABLE: Final = 0x8000
+TABLE: Final = 0x8000
+"""Where in flash the partition table lies."""
 _TABLE_SIZE: Final = 0xC00
 _STARTS: Final = (0x0, 0x1000, 0x2000)
 _ENTRY: Final = struct.Struct("<2sBBII16sI")
@@ -21,6 +22,17 @@ _MD5_MAGIC: Final = b"\xeb\xeb" + b"\xff" * 14
 _APP: Final = 0
 _FACTORY: Final = 0x00
 _OTA: Final = range(0x10, 0x20)
+
+
+class Merged(NamedTuple):
+    """A merged file cut up."""
+
+    start: int
+    """Where in flash the file begins."""
+    app: bytes
+    """The app image, cut to its own length."""
+    address: int
+    """Where in flash the app lies."""
 
 
 class _AppPartition(NamedTuple):
@@ -32,8 +44,17 @@ class _AppPartition(NamedTuple):
 def extract(data: bytes) -> tuple[bytes, int]:
     """Return the app image in a merged file and the file offset at which it starts.
 
-    The first app partition (factory, ota_0, ...) that holds an image is taken, cut to its own length.
     Raises OtafleetError saying why there is none.
+    """
+    found = split(data)
+    return found.app, found.address - found.start
+
+
+def split(data: bytes) -> Merged:
+    """Cut up a merged file.
+
+    The first app partition (factory, ota_0, ...) that holds an image is taken. Raises OtafleetError saying why there
+    is none.
     """
     start, table = _find_table(data)
     holes = []
@@ -47,7 +68,7 @@ def extract(data: bytes) -> tuple[bytes, int]:
             length = image.verify(lambda at, count, slot=slot: slot[at : at + count], partition.size)
         except image.ImageError as error:
             raise OtafleetError(f"what it holds for the partition {partition.label} is {error}") from None
-        return slot[:length], offset
+        return Merged(start, slot[:length], partition.address)
     where = " and ".join(holes) or "any app partition"
     raise OtafleetError(f"the file has a partition table, but no app for {where}")
 
@@ -55,7 +76,7 @@ def extract(data: bytes) -> tuple[bytes, int]:
 def _find_table(data: bytes) -> tuple[int, bytes]:
     """Where in flash the file starts, and its partition table without the closing entries."""
     for start in _STARTS:
-        table = data[_TABLE - start : _TABLE - start + _TABLE_SIZE]
+        table = data[TABLE - start : TABLE - start + _TABLE_SIZE]
         if not table.startswith(image.TABLE_MAGIC):
             continue
         end = 0

@@ -18,8 +18,8 @@ CONFIG = "otafleet/device.json"
 """Where a board keeps what it is told, from its root."""
 DEFAULTS: Mapping[str, Any] = {"project": "demo", "hardware": "", "prefix": "fleet", "keys": [], "floor": 0}
 """What a new device.json says where its maker says nothing."""
-_HOST_ONLY = frozenset({"protocol/reason_texts.py"})
-"""Modules of the agent that a device never loads: sentences for people."""
+_HOST_ONLY = "protocol/host/"
+"""Modules of the agent that a device never loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def agent_files() -> dict[str, bytes]:
     found = {}
     for path in sorted(root.rglob("*.py")):
         name = path.relative_to(root).as_posix()
-        if name not in _HOST_ONLY | {"boot.py", "main.py"}:
+        if name not in {"boot.py", "main.py"} and not name.startswith(_HOST_ONLY):
             found[f"lib/agent/{name}"] = path.read_bytes()
     return found
 

@@ -1,0 +1,1 @@
+"""First flashing and provisioning of boards over USB."""
