@@ -86,7 +86,7 @@ def do(step):
     if op == "writeblocks":
         data = bytes([(step["fill"] + i) & 255 for i in range(step["len"])])
         return partition.writeblocks(step["n"], data, *off)
-    raise NotImplementedError(op)
+    raise ValueError(op)
 
 
 def answer(step):
