@@ -133,6 +133,13 @@ def test_records_with_a_wrong_crc_count_as_blank(bench):
     assert bench.flash.operations == 0
 
 
+def test_both_given_up_and_with_a_wrong_crc_count_as_never_written(bench):
+    bench.record(0, 4, o.INVALID, broken=True)
+    bench.record(1, 5, o.ABORTED, broken=True)
+    assert bench.boot() == "ota_0"
+    assert bench.states() == [(1, "VALID"), (5, "ABORTED")]
+
+
 def test_both_given_up_begins_at_ota_0_and_changes_nothing(bench):
     bench.record(0, 1, o.INVALID)
     bench.record(1, 2, o.ABORTED)
