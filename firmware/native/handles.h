@@ -52,5 +52,5 @@ esp_err_t otafleet_handles_end(uint32_t number);
 // Free the handle and leave the slot as it is. ESP_ERR_NOT_FOUND: no such handle.
 esp_err_t otafleet_handles_abort(uint32_t number);
 
-// Free every handle.
+// Free every handle, because nobody can know its number any more.
 void otafleet_handles_abort_all(void);

@@ -30,12 +30,18 @@
 
 #if MICROPY_PY_THREAD
 static mp_thread_mutex_t work_lock;
+static bool work_lock_made;
 #endif
 
 // Whether the interpreter's lock was given away, for work_end().
 static bool work_begin(void) {
     bool others_run = false;
     #if MICROPY_PY_THREAD
+    // Under the interpreter's lock still, so only once until the chip resets.
+    if (!work_lock_made) {
+        mp_thread_mutex_init(&work_lock);
+        work_lock_made = true;
+    }
     others_run = mp_thread_get_state() == &mp_state_ctx.thread;
     if (others_run) {
         MP_THREAD_GIL_EXIT();
@@ -78,21 +84,38 @@ static mp_buffer_info_t bytes_of(mp_obj_t object) {
     return bytes;
 }
 
-// MicroPython calls this at the first import of each run of the interpreter. Nobody but an earlier run can have handles.
-static mp_obj_t py_init(void) {
-    #if MICROPY_PY_THREAD
-    mp_thread_mutex_init(&work_lock);
-    #endif
+// Stands for this run of the interpreter. A soft reset runs the finalisers of everything (gc_sweep_all), and so
+// frees the handles that the run leaves behind. Not a module's __init__: that is called at every import.
+static mp_obj_t run_del(mp_obj_t run) {
+    (void)run;
     otafleet_handles_abort_all();
+    MP_STATE_VM(otafleet_run) = NULL;
     return mp_const_none;
 }
-static MP_DEFINE_CONST_FUN_OBJ_0(py_init_obj, py_init);
+static MP_DEFINE_CONST_FUN_OBJ_1(run_del_obj, run_del);
+
+static const mp_rom_map_elem_t run_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___del__), MP_ROM_PTR(&run_del_obj) },
+};
+static MP_DEFINE_CONST_DICT(run_dict, run_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(run_type, MP_QSTR__otafleet, MP_TYPE_FLAG_NONE, locals_dict, &run_dict);
+
+MP_REGISTER_ROOT_POINTER(mp_obj_base_t *otafleet_run);
+
+// Before a handle is made.
+static void watch_run(void) {
+    if (MP_STATE_VM(otafleet_run) == NULL) {
+        MP_STATE_VM(otafleet_run) = mp_obj_malloc_with_finaliser(mp_obj_base_t, &run_type);
+    }
+}
 
 // begin(address, image_size=0) -> handle. -1: size unknown, -2: sequential writes, as ESP-IDF's constants in 32 bits.
 static mp_obj_t py_begin(size_t n_args, const mp_obj_t *args) {
     const esp_partition_t *slot = slot_at(args[0]);
     mp_int_t image_size = n_args > 1 ? mp_obj_get_int(args[1]) : 0;
     uint32_t number = 0;
+    watch_run();
     WORK(image_size < -2 ? ESP_ERR_INVALID_SIZE : otafleet_handles_begin(slot, (uint32_t)image_size, &number));
     return mp_obj_new_int_from_uint(number);
 }
@@ -102,6 +125,7 @@ static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(py_begin_obj, 1, 2, py_begin);
 static mp_obj_t py_resume(mp_obj_t address) {
     const esp_partition_t *slot = slot_at(address);
     uint32_t number = 0;
+    watch_run();
     WORK(otafleet_handles_resume(slot, &number));
     return mp_obj_new_int_from_uint(number);
 }
@@ -236,7 +260,6 @@ static MP_DEFINE_CONST_FUN_OBJ_1(py_guard_obj, py_guard);
 
 static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__otafleet) },
-    { MP_ROM_QSTR(MP_QSTR___init__), MP_ROM_PTR(&py_init_obj) },
     { MP_ROM_QSTR(MP_QSTR_begin), MP_ROM_PTR(&py_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_resume), MP_ROM_PTR(&py_resume_obj) },
     { MP_ROM_QSTR(MP_QSTR_erase), MP_ROM_PTR(&py_erase_obj) },
