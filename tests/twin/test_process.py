@@ -21,9 +21,12 @@ LOOP = "print('running')\nwhile True:\n    pass\n"
 SLEEP = "print('running')\nimport time\ntime.sleep(1000)\n"
 HOST = """
 import sys
+import unittest.mock
 from firmware.twin import Twin, child
 if sys.argv[2] == "guardian":
     child._libc = None  # as on a system that has no PR_SET_PDEATHSIG
+elif sys.argv[2] == "nobody":
+    child._libc, child._guardian = None, unittest.mock.MagicMock()
 try:
     Twin(sys.argv[1], log=lambda line: print(line, flush=True)).run()
 except KeyboardInterrupt:
@@ -36,12 +39,16 @@ def host(folder, how="kernel"):
     """A process that runs the twin, once the program in it has begun; and the pid of its MicroPython."""
     command = [sys.executable, "-c", HOST, str(folder), how]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        pids = []
         try:
             while (line := process.stdout.readline()) != "running\n":
                 assert line, "it ended before the program began"
-            yield process, children(process.pid)
+            pids = children(process.pid)
+            yield process, pids
         finally:
             process.kill()
+            for pid in filter(alive, pids):  # a test has failed
+                os.kill(pid, signal.SIGKILL)
 
 
 def children(pid):
@@ -91,6 +98,26 @@ def test_the_twin_dies_with_its_host(tmp_path, program, how):
         process.wait()
         for pid in pids:
             wait_for(lambda pid=pid: not alive(pid), what=f"process {pid} is gone")
+
+
+def test_a_device_that_nobody_ends_stops_when_it_needs_its_chip(tmp_path):
+    program = """
+from esp32 import Partition
+print('running')
+block = bytearray(4096)
+try:
+    while True:
+        Partition("ota_1").readblocks(0, block)
+except OSError as error:
+    with open("/told", "w") as file:
+        file.write(repr(error))
+"""
+    make(tmp_path, program).close()
+    with host(tmp_path, "nobody") as (process, pids):
+        process.kill()
+        process.wait()
+        wait_for(lambda: not alive(pids[0]), what="the device's process is gone")
+        assert not (tmp_path / "vfs" / "told").exists()
 
 
 def test_the_flash_is_as_the_device_left_it_when_its_host_is_killed(tmp_path):
