@@ -260,6 +260,8 @@ static MP_DEFINE_CONST_FUN_OBJ_1(py_guard_obj, py_guard);
 
 static const mp_rom_map_elem_t globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR__otafleet) },
+    // Whether resume() and erase() are there, and any order of writes is safe after begin(address, -2).
+    { MP_ROM_QSTR(MP_QSTR_ON_DEMAND), MP_ROM_INT(OTAFLEET_HAS_RESUME) },
     { MP_ROM_QSTR(MP_QSTR_begin), MP_ROM_PTR(&py_begin_obj) },
     { MP_ROM_QSTR(MP_QSTR_resume), MP_ROM_PTR(&py_resume_obj) },
     { MP_ROM_QSTR(MP_QSTR_erase), MP_ROM_PTR(&py_erase_obj) },
