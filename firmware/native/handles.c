@@ -34,7 +34,16 @@ static void forget(handle_t *handle) {
     *handle = (handle_t) {0};
 }
 
+static bool is_ota_slot(const esp_partition_t *partition) {
+    return partition->type == ESP_PARTITION_TYPE_APP && partition->subtype >= ESP_PARTITION_SUBTYPE_APP_OTA_0
+           && partition->subtype < ESP_PARTITION_SUBTYPE_APP_OTA_MAX;
+}
+
 static esp_err_t begin(const esp_partition_t *slot, uint32_t image_size, esp_ota_handle_t *number) {
+    // From v5.5 ESP-IDF takes any partition that is no app, and would erase the files in vfs.
+    if (!is_ota_slot(slot)) {
+        return ESP_ERR_INVALID_ARG;
+    }
     *number = 0;
     esp_err_t err = esp_ota_begin(slot, image_size, number);
     if (err != ESP_OK && *number != 0) {

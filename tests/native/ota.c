@@ -32,6 +32,11 @@ esp_err_t esp_ota_get_state_partition(const esp_partition_t *partition, esp_ota_
 }
 
 static esp_err_t check_slot(const esp_partition_t *partition) {
+    #if ESP_IDF_VERSION >= ESP_IDF_VERSION_VAL(5, 5, 0)
+    if (partition->type != ESP_PARTITION_TYPE_APP) {
+        return ESP_OK;
+    }
+    #endif
     if (partition->type != ESP_PARTITION_TYPE_APP || partition->subtype < ESP_PARTITION_SUBTYPE_APP_OTA_0) {
         return ESP_ERR_INVALID_ARG;
     }
