@@ -24,8 +24,9 @@
 #define OTAFLEET_HANDLES_MAX (4)
 
 // Begin to write to an OTA slot. image_size in bytes: 0 or OTA_SIZE_UNKNOWN erases the whole slot,
-// OTA_WITH_SEQUENTIAL_WRITES nothing yet. Errors are those of esp_ota_begin(); ESP_ERR_INVALID_ARG for anything but an OTA
-// slot; ESP_ERR_NO_MEM also when OTAFLEET_HANDLES_MAX are open. Before v5.4.2 a sequential handle is ESP-IDF's own and can only go forward.
+// OTA_WITH_SEQUENTIAL_WRITES nothing yet. Errors are those of esp_ota_begin(); ESP_ERR_INVALID_ARG for anything but an
+// OTA slot; ESP_ERR_NO_MEM also when OTAFLEET_HANDLES_MAX are open. Before v5.4.2 a sequential handle is ESP-IDF's own
+// and can only go forward.
 esp_err_t otafleet_handles_begin(const esp_partition_t *slot, uint32_t image_size, uint32_t *number);
 
 // Go on with, or begin, an update without erasing what is already right. The checks and errors of esp_ota_begin().

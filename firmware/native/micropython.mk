@@ -1,5 +1,5 @@
-# The user C module _otafleet for ports of MicroPython that are built with make alone: USER_C_MODULES=<folder above this>.
-# They need stand-ins for ESP-IDF's headers and functions.
+# The user C module _otafleet for ports of MicroPython that are built with make alone:
+# USER_C_MODULES=<the folder above this one>. They need stand-ins for ESP-IDF's headers and functions.
 OTAFLEET_DIR := $(USERMOD_DIR)
 
 SRC_USERMOD_C += \

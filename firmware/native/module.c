@@ -1,8 +1,8 @@
 // The module _otafleet: ESP-IDF's own OTA functions for MicroPython, beside the stock esp32.Partition.
 //
-// Theory of operation. Stock MicroPython has no OTA functions but set_boot() and mark_app_valid_cancel_rollback(), and a
-// user module cannot add any to esp32.Partition. So these are free functions; agent/esp32_ota puts them into its
-// Partition. A partition is named by its flash address, info()[2]. Errors are raised by MicroPython's own
+// Theory of operation. Stock MicroPython has no OTA functions but set_boot() and mark_app_valid_cancel_rollback(), and
+// a user module cannot add any to esp32.Partition. So these are free functions, which Python puts into a Partition of
+// its own. A partition is named by its flash address, info()[2]. Errors are raised by MicroPython's own
 // check_esp_err(): OSError(-code, "ESP_ERR_..."), save for NO_MEM (12), TIMEOUT (116) and NOT_SUPPORTED (95).
 //
 // Long work (erase, write, verify, hash, signature) goes on without the interpreter's lock, so other Python threads
