@@ -8,6 +8,10 @@ MicroPython can't cut: opening the connection, and set_boot, which verifies the 
 """
 
 import gc
+
+_threshold = gc.threshold()
+gc.threshold(2048)  # while compiling, collect often: what stays then lies packed at one end of a small heap
+
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from . import reports, transitions as on, work
@@ -21,6 +25,8 @@ from .protocol.errors import ProtocolError
 from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, VERIFYING
 from .packets import PACKET_MAX
 from .wifi import Wifi
+
+gc.threshold(_threshold)
 
 OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 _NOTHING = {"phase": IDLE, "n": 0, "rollout": "", "attempt": 0, "reason": "", "events": []}
@@ -55,6 +61,7 @@ class Agent:
         self._k = 0  # acks told since boot
         self._w = self.journal.boots << 16  # wants sent, so that they grow over resets
         self._waiting = None  # an offer that came while the present one may not be given up
+        self._heard = False  # whether the broker has told this boot anything that proves a way back
         self._named = False  # whether this connection has delivered the offer that the entry holds
         self._heartbeat = 0
         self._echo_asked = False
@@ -139,6 +146,10 @@ class Agent:
         if self.link.up:
             self.link.subscribe([self._chunks + "#"], 0)
         yield from download.run()
+
+    def heard(self):
+        """Whether this boot has heard its broker: an offer has arrived, or our own state has come back."""
+        return self._heard
 
     def may_ask(self):
         """Nothing is asked for on a connection that has not delivered the offer: it may have been withdrawn."""
@@ -246,7 +257,8 @@ class Agent:
             said = message.parse(payload, limits.STATE_MAX, reasons.BAD_REPORT)
         except ProtocolError:
             return
-        self.trial.heard = self.trial.heard or said.get("boot") == self.journal.boots
+        if said.get("boot") == self.journal.boots:
+            self._heard = True
 
     def _desired(self, payload):
         try:
@@ -254,8 +266,7 @@ class Agent:
         except ProtocolError as error:
             self._unreadable(error)
             return
-        if self.trial:
-            self.trial.heard = True
+        self._heard = True
         if self._booting or self.phase in COMMITTED:
             self._waiting = offer
         else:

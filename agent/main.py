@@ -2,7 +2,7 @@
 
 import gc
 
-# Collect often, also while the agent is compiled: what stays lies packed at one end of a small heap.
+# The agent is all that this heap is for: small and often collected, it stays in one piece.
 gc.threshold(4096)
 
 import sys

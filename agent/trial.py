@@ -18,15 +18,18 @@ BOOTS_MAX = 3  # of one unconfirmed image, which only a boot loader without roll
 
 
 class Trial:
-    """`entry` is the journal's. `selftest` returns True, False, or None for not yet; None instead of it passes."""
+    """`entry` is the journal's. `selftest` returns True, False, or None for not yet; None instead of it passes.
 
-    def __init__(self, entry, device, selftest):
+    `heard` tells whether this boot's own connection has delivered an offer, or our own state.
+    """
+
+    def __init__(self, entry, device, selftest, heard):
         self.doubt = reasons.DEADLINE
         self.confirm_s = CONFIRM_S
-        self.heard = False  # set by the agent: this boot's connection has delivered an offer or our own state
         self._entry = entry
         self._device = device
         self._selftest = selftest
+        self._heard = heard
         self._began = ticks_ms()
         self._kept = (
             device.running.state() == "VALID"
@@ -60,7 +63,7 @@ class Trial:
                 raise ProtocolError(reasons.SELFTEST_FAILED, "the app's self-test failed")
             yield True
         self.doubt = reasons.UNREACHABLE
-        while not self.heard:
+        while not self._heard():
             yield True
         return manifest
 

@@ -43,7 +43,7 @@ def _settle(agent):
     tries = entry["boots"] + 1
     if device.running.label == entry["slot"]:
         agent.go(on.NEW_BOOTED, boots=tries)
-        agent.trial = Trial(agent.entry, device, agent.selftest)
+        agent.trial = Trial(agent.entry, device, agent.selftest, agent.heard)
         return
     if entry["phase"] != TESTING and device.target.state() == "UNDEFINED" and tries <= BOOTS_MAX:
         # otadata has no record of the new image: the power went before set_boot, or tore the record.

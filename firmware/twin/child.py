@@ -37,12 +37,16 @@ def runtime() -> Callable[[list[str]], Any]:
         ) from error
     return main
 
+SHARE = 17
+"""KiB of heap that the modules of ``chip/`` take on a 64-bit machine once a device has booted."""
+_UNITS = {"k": 1, "m": 1024}
+
 
 class Child:
     """One life of the processor, from reset to reset."""
 
     def __init__(self, arguments: list[str], heap: str) -> None:
-        """Start MicroPython with that heap ("128k") on start.py with these arguments.
+        """Start MicroPython with that heap ("128k", "2m") and SHARE on start.py with these arguments.
 
         Raises TwinError when the runtime is missing, or the system gives no more processes or descriptors.
         """
@@ -50,7 +54,7 @@ class Child:
         command = [
             "micropython",
             "-X",
-            f"heapsize={heap}",
+            f"heapsize={int(heap[:-1]) * _UNITS[heap[-1].lower()] + SHARE}k",
             str(MODULES / "start.py"),
             str(MODULES),
             *arguments,

@@ -45,7 +45,8 @@ class Twin:
     ) -> None:
         """The twin in ``folder``, made by ``create``. Raises TwinError when there is none.
 
-        ``heap``: MicroPython's heap, "128k"; it includes the twin's own share, see docs/twin.md.
+        ``heap``: what the device has for its programs, "128k" or "2m"; what the twin's own modules take, which
+        a board has in ROM, comes on top.
         ``flash_timing``: erasing and writing take as long as on a real chip. ``log``: called with every
         line that the device prints.
         """
