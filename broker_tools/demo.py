@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from agent.protocol import reasons
 from agent.protocol.host import topics
 from broker_tools import broker_url, image, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
@@ -61,18 +62,28 @@ class Act:
     title: str
     result: str
     """How it must end: confirmed or rolled_back."""
+    reason: str
+    """Why it must end so, as a code of the protocol: an image that broke in another way has shown nothing."""
     why: str
     """What this shows, for a person."""
 
 
 ACTS = (
-    Act("1.1", WORKS, "an image that works", "confirmed", "it proved itself and stays"),
-    Act("1.2", CRASHES, "an image whose app crashes as it starts", "rolled_back", "the guard undid it"),
+    Act("1.1", WORKS, "an image that works", "confirmed", "", "it proved itself and stays"),
+    Act(
+        "1.2",
+        CRASHES,
+        "an image whose app crashes as it starts",
+        "rolled_back",
+        reasons.NEVER_STARTED,
+        "the guard undid it",
+    ),
     Act(
         "1.3",
         LOST,
         "an image that joins the wrong Wi-Fi",
         "rolled_back",
+        reasons.UNREACHABLE,
         "it found no broker and gave itself up",
     ),
 )
@@ -180,7 +191,7 @@ class _Stage:
 
     def _right(self, act: Act, outcome: Outcome) -> bool:
         """Whether an act ended as it must: every one leaves the device on the good image, VALID."""
-        if outcome.result != act.result or outcome.state is None:
+        if (outcome.result, outcome.reason) != (act.result, act.reason) or outcome.state is None:
             return False
         running = running_slot(outcome.state)
         return running is not None and (running["sha256"], running["app_state"]) == (self._good, "VALID")
