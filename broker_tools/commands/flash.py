@@ -51,8 +51,6 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.option("--hardware", callback=options.name, help="Hardware revision, for releases that name some.")
 @click.option(
     "--broker",
-    envvar="OTAFLEET_BROKER",
-    show_envvar=True,
     help="mqtt://[user@]host[:port] as the board reaches it; the password may come from OTAFLEET_PASSWORD.",
 )
 @click.option(
@@ -169,9 +167,11 @@ def _broker(text: str | None) -> BrokerUrl | None:
 
 def _wifi(ssid: str | None, key: str | None) -> dict[str, str] | None:
     if ssid is None:
-        if key is not None and WIFI_KEY not in os.environ:
+        if key is not None and key != os.environ.get(WIFI_KEY):
             raise OtafleetError("--wifi-key goes with --wifi-ssid", exits.USAGE)
         return None
+    if key is None and WIFI_KEY in os.environ:
+        key = ""  # click takes an empty variable for none
     if key is None:
         if not sys.stdin.isatty():
             raise OtafleetError(

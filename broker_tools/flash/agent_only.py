@@ -1,7 +1,7 @@
 """Updates the files of a board that is set up and runs MicroPython, through mpremote, run as a program.
 
-The new agent is copied beside the old one, compared, and takes its place by two renames: a cable that is pulled
-before them changes nothing. MicroPython runs neither /main.py nor the agent while mpremote is connected.
+Files that differ are copied to a folder of their own, compared, and renamed into their places: a cable that is pulled
+before changes nothing, and later the same command goes on. MicroPython runs neither /main.py nor the agent meanwhile.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from broker_tools import provision
 from broker_tools.errors import OtafleetError
 from broker_tools.events import Event, Listener
 from broker_tools.flash.files import AGENT, Wishes, choose
+from broker_tools.flash.vfs import BLOCK
 from broker_tools.text import clean, size_text
 
 CONNECT_S: Final = 30
@@ -31,8 +32,8 @@ _NEW: Final = "/otafleet/new"
 _MARK: Final = "otafleet:"
 """Begins the line in which a script of ours answers; whatever else the board prints is not for us."""
 
-_TOOLS: Final = """
-import json, os
+_TOOLS: Final = f"""
+import binascii, hashlib, json, os
 def remove(path):
     try:
         mode = os.stat(path)[0]
@@ -44,9 +45,32 @@ def remove(path):
         os.rmdir(path)
     else:
         os.remove(path)
+def clear(folder, but):
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        path = folder + "/" + name
+        if os.stat(path)[0] & 0x4000:
+            clear(path, but)
+        elif path[1:] not in but:
+            os.remove(path)
+def digest(path):
+    sha = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while True:
+                block = file.read(512)
+                if not block:
+                    return binascii.hexlify(sha.digest()).decode()
+                sha.update(block)
+    except OSError:
+        return None
+def answer(what):
+    print("{_MARK}" + json.dumps(what))
 """
-_LOOK: Final = f"""
-import json, sys
+_LOOK: Final = """
 def read(path):
     try:
         with open(path) as file:
@@ -58,36 +82,27 @@ try:
     place = getattr(agent, "__file__", "")
 except ImportError:
     place = ""
-print("{_MARK}" + json.dumps([read("/otafleet/device.json"), read("/boot.py"), read("/main.py"), place]))
+answer([read("/otafleet/device.json"), read("/boot.py"), read("/main.py"), place])
 """
-_DIGEST: Final = f"""
-import binascii, hashlib, json
-def digest(path):
-    sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        while True:
-            block = file.read(512)
-            if not block:
-                return binascii.hexlify(sha.digest()).decode()
-            sha.update(block)
-print("{_MARK}" + json.dumps([digest("{_NEW}/" + path) for path in PATHS]))
+_FREE: Final = f"""
+remove("{_NEW}")
+size, _, blocks, free = os.statvfs("/")[:4]
+# vfs_lfsx.c counts a block that two files share twice, and so can arrive at less than none.
+answer(size * free if 0 <= free <= blocks else 0)
 """
 _SWITCH: Final = f"""
-{_TOOLS}
-def ensure(path):
-    at = path.find("/", 1)
+for path in NEW:
+    at = path.find("/")
     while at > 0:
         try:
-            os.mkdir(path[:at])
+            os.mkdir("/" + path[:at])
         except OSError:
             pass
         at = path.find("/", at + 1)
-for path in PATHS:
-    ensure("/" + path)
-    remove("/" + path)
     os.rename("{_NEW}/" + path, "/" + path)
+clear("/{AGENT}", WHOLE)
 remove("{_NEW}")
-print("{_MARK}" + json.dumps("done"))
+answer("done")
 """
 
 
@@ -105,7 +120,7 @@ class Mpremote:
 
     def ask(self, script: str) -> Any:
         """Run a script on the board and return what it answered. Raises OtafleetError."""
-        found = re.search(rf"^{_MARK}(.*)$", self.run("resume", "exec", script), re.MULTILINE)
+        found = re.search(rf"^{_MARK}(.*)$", self.run("resume", "exec", _TOOLS + script), re.MULTILINE)
         if found is None:
             raise OtafleetError(f"the board on {self._port} did not answer: run the same command again")
         return json.loads(found[1])
@@ -150,16 +165,24 @@ def update(board: Mpremote, wishes: Wishes, say: Listener) -> None:
     known = {provision.CONFIG: config, "boot.py": boot, "main.py": main}
     has_agent = bool(place) and not place.startswith("/")
     files = choose(wishes, lambda path: _bytes(known.get(path)), has_agent=has_agent)
-    new = {path: data for path, data in files.contents.items() if _bytes(known.get(path)) != data}
+    new = _different(board, files.contents)
     for path, data in new.items():
         say(Event("file", f"  /{path}, {size_text(len(data))}", {"path": "/" + path, "size": len(data)}))
     for note in files.notes:
         say(Event("note", note, {"note": note}))
+    if board.ask(_FREE) < _room(new):
+        say(Event("note", "there is no room for two agents: the old one goes first, keep the cable in"))
+        # Its folders stay: they would have to find room again, beside those of the new one.
+        board.ask(f'clear("/{AGENT}", ())\nanswer("cleared")')
+        new = _different(board, files.contents)
+        if board.ask(_FREE) < _room(new):
+            raise OtafleetError(
+                "the board's files leave no room for the agent: delete some of yours, run the same command again"
+            )
     _copy(board, new)
-    _compare(board, new)
     say(Event("verified", f"read back and compared: {len(new)} files", {"files": len(new)}))
-    switched = sorted({AGENT if path.startswith(AGENT + "/") else path for path in new})
-    board.ask(f"PATHS = {switched!r}\n{_SWITCH}")
+    whole = [path for path in files.contents if path.startswith(AGENT + "/")]
+    board.ask(f"NEW = {list(new)!r}\nWHOLE = {whole!r}\n{_SWITCH}")
     board.run("reset")
     say(Event("done", f"{files.config['id']} has its new files and restarts", {"device": files.config["id"]}))
 
@@ -168,19 +191,32 @@ def _bytes(text: str | None) -> bytes | None:
     return None if text is None else text.encode()
 
 
+def _different(board: Mpremote, files: Mapping[str, bytes], root: str = "") -> dict[str, bytes]:
+    """The files that the board does not have, or not like this, under a folder."""
+    digests = board.ask(f"answer([digest({root + '/'!r} + path) for path in {list(files)!r}])")
+    return {
+        path: data
+        for (path, data), digest in zip(files.items(), digests, strict=True)
+        if digest != hashlib.sha256(data).hexdigest()
+    }
+
+
+def _room(files: Mapping[str, bytes]) -> int:
+    """Bytes that the files take: whole blocks, two for every folder, and a few that littlefs wants while it works."""
+    folders = {parent for path in files for parent in PurePosixPath(_NEW, path).parents}
+    return BLOCK * (sum(1 + len(data) // BLOCK for data in files.values()) + 2 * len(folders) + 8)
+
+
 def _copy(board: Mpremote, files: Mapping[str, bytes]) -> None:
+    if not files:
+        return
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "new"
+        root = Path(folder) / Path(_NEW).name
         for path, data in files.items():
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        board.ask(f'{_TOOLS}remove("{_NEW}")\nprint("{_MARK}0")')
         board.run("resume", "fs", "cp", "-r", str(root), ":" + _NEW.rpartition("/")[0] + "/")
-
-
-def _compare(board: Mpremote, files: Mapping[str, bytes]) -> None:
-    digests = board.ask(f"PATHS = {list(files)!r}\n{_DIGEST}")
-    for (path, data), digest in zip(files.items(), digests, strict=True):
-        if digest != hashlib.sha256(data).hexdigest():
-            raise OtafleetError(f"/{path} did not arrive as it was sent: run the same command again")
+    wrong = _different(board, files, _NEW)
+    if wrong:
+        raise OtafleetError(f"/{min(wrong)} did not arrive as it was sent: run the same command again")

@@ -45,11 +45,14 @@ class Volume:
         except ImportError:
             raise OtafleetError("littlefs-python is not installed: pip install 'otafleet[flash]'") from None
         self._error = LittleFSError
-        self._buffer = bytearray(data or b"\xff" * size)
+        context = UserContext(size)
+        self._buffer = context.buffer
+        if data is not None:
+            self._buffer[:] = data
 
         def opened(version: int) -> LittleFS:
             return LittleFS(
-                UserContext(buffer=self._buffer),
+                context,
                 mount=False,
                 block_size=BLOCK,
                 block_count=size // BLOCK,
