@@ -76,7 +76,7 @@ def test_publish_in_json(otafleet, kitchen, image, publish):
 
 def test_monitor_shows_an_update_as_it_happens(otafleet, kitchen, image, publish):
     with otafleet.start("monitor") as monitor:
-        monitor.expect(r"= kitchen +state +n 0 idle")
+        monitor.expect(r" kitchen +state +n 0 idle")  # kept by the broker or just sent
         otafleet.ok(*publish(image("1.1")))
         for phase in ("downloading", "verifying", "activating", "rebooting", "testing", "confirmed"):
             monitor.expect(rf"kitchen +ack +n 1 {phase}; runs ota_")
