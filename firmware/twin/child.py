@@ -37,6 +37,7 @@ def runtime() -> Callable[[list[str]], Any]:
         ) from error
     return main
 
+
 SHARE = 17
 """KiB of heap that the modules of ``chip/`` take on a 64-bit machine once a device has booted."""
 _UNITS = {"k": 1, "m": 1024}
