@@ -1,8 +1,9 @@
 """A board on a serial port that is not there: a pseudo-terminal that speaks the protocol of Espressif's loaders.
 
 esptool flashes it as it flashes a board. First it answers as the ROM does; when esptool has sent its stub, it answers
-as the stub does (it does not run it). Behind it is a NOR flash in RAM. Facts: the serial protocol page of esptool's
-documentation, and the technical reference manuals for addresses.
+as the stub does (it does not run it). Behind it is a NOR flash in RAM, of any size, that can be made to fail: the
+package esp32-mock-bootloader has 4 MB that may be written without being erased. Facts: the serial protocol page of
+esptool's documentation, and the technical reference manuals for addresses.
 """
 
 import errno
