@@ -13,8 +13,8 @@ from broker_tools.text import size_text
 
 FILE_MAX = 64 * 1024 * 1024
 """Longest file that is read, in bytes: no ESP32 has more flash."""
-SLOTS = {"4 MB": 1_572_864, "8 MB": 2_555_904}
-"""Bytes of one OTA slot in MicroPython's partition tables for these flash sizes."""
+SLOTS = {"4 MB stock": 1_572_864, "4 MB": 1_835_008, "8 MB": 2_555_904}
+"""Bytes of one OTA slot, by flash size: of MicroPython's own table for 4 MB, and of those in firmware/partitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class AppImage:
 
     @property
     def fits(self) -> list[str]:
-        """Flash sizes whose OTA slots hold it."""
+        """The names in `SLOTS` of the slots that hold it."""
         return [flash for flash, slot in SLOTS.items() if len(self.data) <= slot]
 
 

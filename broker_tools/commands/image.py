@@ -40,7 +40,7 @@ def inspect(file: Path, as_json: bool) -> None:
         "idf": image.idf,
         "built": image.built or "(not said)",
         "elf sha256": image.elf_sha256,
-        "fits": ", ".join(f"{flash} flash" for flash in image.fits) or "no standard OTA slot",
+        "fits": "slots of " + ", ".join(image.fits) if image.fits else "no standard OTA slot",
     }
     for name, value in rows.items():
         click.echo(f"{name + ':':<12}{clean(value, 200)}")

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from broker_tools.flash.table import for_flash, row
+from broker_tools.image import SLOTS
 from firmware.twin.image import make_image
 from tests.host.full_disk import run_limited
 from tests.support.images import build_image, esptool_verdict
@@ -24,7 +26,7 @@ def test_inspect_says_of_an_image_what_esptool_says(offline, tmp_path, chip):
     assert said["idf"] == verdict.field("ESP-IDF")
     assert (said["chip"], said["size"], said["trailing"]) == (chip, len(data), 0)
     assert said["sha256"] == hashlib.sha256(data).hexdigest()
-    assert said["fits"] == ["4 MB", "8 MB"]
+    assert said["fits"] == ["4 MB stock", "4 MB", "8 MB"]
 
 
 def test_inspect_of_the_genuine_firmware(offline):
@@ -33,7 +35,7 @@ def test_inspect_of_the_genuine_firmware(offline):
         "esp32",
         1_495_344,
         "",
-        ["4 MB", "8 MB"],
+        ["4 MB stock", "4 MB", "8 MB"],
     )
     text = offline.ok("image", "inspect", genuine_firmware())
     assert "size:       1,495,344 bytes\n" in text
@@ -43,8 +45,10 @@ def test_inspect_of_the_genuine_firmware(offline):
 @pytest.mark.parametrize(
     ("size", "fits"),
     [
-        (1_572_864, ["4 MB", "8 MB"]),
-        (1_572_880, ["8 MB"]),
+        (1_572_864, ["4 MB stock", "4 MB", "8 MB"]),
+        (1_572_880, ["4 MB", "8 MB"]),
+        (1_835_008, ["4 MB", "8 MB"]),
+        (1_835_024, ["8 MB"]),
         (2_555_904, ["8 MB"]),
         (2_555_920, []),
     ],
@@ -56,6 +60,11 @@ def test_the_slots_that_an_image_fits(offline, tmp_path, size, fits):
     assert (said["size"], said["fits"]) == (size, fits)
     if not fits:
         assert "no standard OTA slot" in offline.ok("image", "inspect", path)
+
+
+def test_the_slots_are_those_of_the_tables_that_are_flashed():
+    for name, megabytes in (("4 MB", 4), ("8 MB", 8)):
+        assert SLOTS[name] == row(for_flash(megabytes << 20), "ota_0").size
 
 
 GOOD = make_image(None, "demo", "1.0", size=20_000)
