@@ -15,7 +15,7 @@ from broker_tools.errors import OtafleetError
 
 END_S = 10
 """Seconds that a twin gets to end before it is killed."""
-HEAP = "192k"
+HEAP = "128k"
 
 
 class TwinProcess:

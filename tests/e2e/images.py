@@ -4,7 +4,11 @@ from broker_tools import provision
 
 WORKS = provision.agent_file("main.py")
 CRASHES = b"raise RuntimeError('no lamp')\n"
-LOST = b"""
+COLLECTS = b"import gc\ngc.threshold(4096)\n"
+"""How an app that shares a small heap with the agent begins; main.py of the agent does the same."""
+LOST = (
+    COLLECTS
+    + b"""
 from agent.agent import Agent
 from agent.config import load
 
@@ -12,3 +16,4 @@ config = load()
 config.wifi = {"ssid": "another network", "key": ""}
 Agent(config).run()
 """
+)

@@ -3,11 +3,12 @@
 import pytest
 
 from broker_tools.image import parse
-from tests.e2e.images import CRASHES, LOST
+from tests.e2e.images import COLLECTS, CRASHES, LOST, WORKS
 
 NEVER_YIELDS = b"while True:\n    pass\n"
-FAILS_ITS_TEST = b"from agent.agent import Agent\nAgent(selftest=lambda: False).run()\n"
-NEVER_PASSES_ITS_TEST = b"from agent.agent import Agent\nAgent(selftest=lambda: None).run()\n"
+FAILS_ITS_TEST = COLLECTS + b"from agent.agent import Agent\nAgent(selftest=lambda: False).run()\n"
+NEVER_PASSES_ITS_TEST = COLLECTS + b"from agent.agent import Agent\nAgent(selftest=lambda: None).run()\n"
+WAITS_FOR_A_FILE = b"import os\nwhile 'go' not in os.listdir('/'):\n    pass\n"
 RESETS = b"import machine\nmachine.reset()\n"
 
 
@@ -47,10 +48,11 @@ def test_after_a_roll_back_a_good_image_is_taken(otafleet, kitchen, image, publi
 
 
 def test_a_broker_that_is_away_during_the_test_undoes_a_good_image(otafleet, kitchen, image, publish, broker):
-    with otafleet.start(*publish(image("1.1"), "--confirm-s", "3")) as publisher:
+    with otafleet.start(*publish(image("1.1", WAITS_FOR_A_FILE + WORKS), "--confirm-s", "5")) as publisher:
         publisher.expect("rebooting")
         broker.stop()
+        (kitchen.folder / "vfs" / "go").touch()
         kitchen.console.expect(r"^--- boot 3: ota_0", timeout=20)
         broker.start()
-        assert publisher.wait() == 4
+        assert publisher.wait() == 4, publisher.output
     assert "rolled back: unreachable" in publisher.output

@@ -12,7 +12,7 @@ from tests.support.cli import Otafleet
 from tests.support.program import Program
 from tests.support.testdata import umqtt_dir
 
-HEAP = "192k"
+HEAP = "128k"
 
 
 class TwinDevice:
