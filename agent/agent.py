@@ -30,7 +30,13 @@ gc.threshold(_threshold)
 
 OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 _NOTHING = {"phase": IDLE, "n": 0, "rollout": "", "attempt": 0, "reason": "", "events": []}
-_TRIAL_FIELDS = ("slot", "sha256", "manifest", "boots")  # of the entry, while an update is committed
+_TRIAL_FIELDS = (
+    "slot",
+    "sha256",
+    "sequence",
+    "manifest",
+    "boots",
+)  # of the entry, while an update is committed
 _DOZE_MS = 50
 
 

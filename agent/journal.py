@@ -21,8 +21,8 @@ _NAMESPACE = "otafleet"
 _FORMAT = 1
 _HEAD = "<BHI"
 _HEAD_SIZE = 7
-_RECORD = "<8sBB"  # of the quarantine: digest prefix, attempt that failed last, strikes for `unreachable`
-_RECORD_SIZE = 10
+_RECORD = "<8sIBB"  # of the quarantine: digest prefix, sequence and attempt that failed last, strikes
+_RECORD_SIZE = 14
 _QUARANTINE_MAX = 4  # records; the oldest goes first
 
 
@@ -124,16 +124,16 @@ class Journal:
         ]
 
     def quarantined(self, sha256):
-        """(attempt, strikes) of the image with this digest, or None."""
-        for digest, attempt, strikes in self._quarantine():
-            if digest == sha256[:8]:
-                return attempt, strikes
+        """(sequence, attempt, strikes) of the image with this digest, or None."""
+        for record in self._quarantine():
+            if record[0] == sha256[:8]:
+                return record[1:]
         return None
 
-    def quarantine(self, sha256, attempt, strikes):
-        """Remember that this image rolled back."""
+    def quarantine(self, sha256, sequence, attempt, strikes):
+        """Remember that this image, under the manifest of this sequence, rolled back."""
         records = [record for record in self._quarantine() if record[0] != sha256[:8]]
-        records.append((sha256[:8], min(attempt, 255), min(strikes, 255)))
+        records.append((sha256[:8], sequence, min(attempt, 255), min(strikes, 255)))
         packed = b"".join([struct.pack(_RECORD, *record) for record in records[-_QUARANTINE_MAX:]])
         self._nvs.set_blob("quarantine", packed)
         self._nvs.commit()

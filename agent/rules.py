@@ -32,16 +32,15 @@ def refusal(manifest, offer, device):
         return reasons.UNSUPPORTED_ENCODING
     if not [source for source in offer["source"] if source in SOURCES]:
         return reasons.UNSUPPORTED_SOURCE
-    if _in_quarantine(device.quarantined(unhexlify(image["sha256"])), offer["attempt"]):
+    failed = device.quarantined(unhexlify(image["sha256"]))
+    if failed and _in_quarantine(failed, manifest["sequence"], offer["attempt"]):
         return reasons.QUARANTINED
     return None
 
 
-def _in_quarantine(record, attempt):
-    """A higher `attempt` in the offer lifts the quarantine, up to ATTEMPTS_MAX; then only a new image does."""
-    if not record:
+def _in_quarantine(failed, sequence, attempt):
+    """A higher `attempt` in the offer lifts the quarantine, up to ATTEMPTS_MAX; then only a new signature does."""
+    failed_sequence, failed_attempt, strikes = failed
+    if sequence > failed_sequence or 0 < strikes < UNREACHABLE_MAX:
         return False
-    failed, strikes = record
-    if 0 < strikes < UNREACHABLE_MAX:
-        return False
-    return attempt <= failed or attempt > ATTEMPTS_MAX
+    return attempt <= failed_attempt or attempt > ATTEMPTS_MAX

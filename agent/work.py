@@ -55,8 +55,8 @@ def _settle(agent):
     excused = reason == reasons.UNREACHABLE or (not entry["reason"] and reset_cause() == PWRON_RESET)
     digest = unhexlify(entry["sha256"])
     before = agent.journal.quarantined(digest)
-    strikes = 1 + (before[1] if before else 0) if excused else 0
-    agent.journal.quarantine(digest, entry["attempt"], strikes)
+    strikes = 1 + (before[2] if before else 0) if excused else 0
+    agent.journal.quarantine(digest, entry["sequence"], entry["attempt"], strikes)
     agent.end(on.OLD_BOOTED, reason)
 
 
@@ -146,7 +146,12 @@ def _activate(agent, manifest):
         raise ProtocolError(reasons.BAD_IMAGE, "the slot holds no image that boots")
     boots = agent.entry.get("boots", 0)  # above 0 when a power cut had come between here and the first boot
     agent.go(
-        on.MATCH, slot=target.label, sha256=component["sha256"], manifest=agent.offer["manifest"], boots=boots
+        on.MATCH,
+        slot=target.label,
+        sha256=component["sha256"],
+        sequence=manifest["sequence"],
+        manifest=agent.offer["manifest"],
+        boots=boots,
     )
     # The guard in boot.py gives the agent the time to say why before it resets the chip without a word.
     agent.journal.guard(manifest["confirm_s"] * 1100 + 1000)

@@ -50,20 +50,22 @@ def test_rules_as_a_table():
     assert refusal(source=["store", "direct"]) is None
 
 
-def test_quarantine_and_the_attempt_that_lifts_it():
+def test_quarantine_and_what_lifts_it():
     device = Device()
-    for record, attempt, reason in (
-        ((0, 0), 0, reasons.QUARANTINED),
-        ((0, 0), 1, None),
-        ((1, 0), 1, reasons.QUARANTINED),
-        ((2, 0), 3, None),
-        ((3, 0), 4, reasons.QUARANTINED),
-        ((0, 1), 0, None),
-        ((0, 2), 0, None),
-        ((0, 3), 0, reasons.QUARANTINED),
+    for failed, attempt, reason in (
+        ((100, 0, 0), 0, reasons.QUARANTINED),
+        ((101, 0, 0), 0, reasons.QUARANTINED),
+        ((99, 0, 0), 0, None),  # signed anew
+        ((100, 0, 0), 1, None),
+        ((100, 1, 0), 1, reasons.QUARANTINED),
+        ((100, 2, 0), 3, None),
+        ((100, 3, 0), 4, reasons.QUARANTINED),
+        ((100, 0, 1), 0, None),
+        ((100, 0, 2), 0, None),
+        ((100, 0, 3), 0, reasons.QUARANTINED),
     ):
-        device.record = record
-        assert refusal(device, attempt=attempt) == reason, (record, attempt)
+        device.record = failed
+        assert refusal(device, attempt=attempt) == reason, (failed, attempt)
 
 
 def test_every_phase_has_a_row_and_every_row_leads_to_a_phase():

@@ -71,9 +71,9 @@ def test_floor_and_issued_only_rise():
 def test_the_quarantine_keeps_the_last_four_images():
     journal = Journal()
     for number in range(5):
-        journal.quarantine(bytes([number]) * 32, number, 0)
+        journal.quarantine(bytes([number]) * 32, 1_800_000_000, number, 0)
     assert journal.quarantined(bytes(32)) is None
-    assert journal.quarantined(b"\x04" * 32) == (4, 0)
-    journal.quarantine(b"\x01" * 32, 300, 2)
-    assert Journal().quarantined(b"\x01" * 32) == (255, 2)
-    assert journal.quarantined(b"\x02" * 32) == (2, 0)
+    assert journal.quarantined(b"\x04" * 32) == (1_800_000_000, 4, 0)
+    journal.quarantine(b"\x01" * 32, 7, 300, 2)
+    assert Journal().quarantined(b"\x01" * 32) == (7, 255, 2)
+    assert journal.quarantined(b"\x02" * 32) == (1_800_000_000, 2, 0)
