@@ -57,6 +57,8 @@ def test_an_image_that_rolled_back_is_quarantined(otafleet, kitchen, image, publ
     assert otafleet.run(*broken).returncode == 4
     assert_rejected(otafleet.run(*broken), "quarantined")
     assert otafleet.run(*broken, "--attempt", "1").returncode == 4
+    assert_rejected(otafleet.run(*broken, "--attempt", "1"), "quarantined")
+    assert otafleet.run(*broken, "--sign-again").returncode == 4
 
 
 def test_an_unknown_device(otafleet, kitchen, image, key):
