@@ -114,8 +114,9 @@ class Download:
         """Generator: mark the chunks of the page that the slot does not hold, one sector a step."""
         first = self._number * INDEX_PAGE
         for bit in range(index.page_entries(self.size, self._number)):
-            data = self._slot.read((first + bit) * CHUNK, index.chunk_length(self.size, first + bit))
-            if index.entry(data) == self._entry(first + bit):
+            chunk = first + bit
+            found = self._slot.entry(chunk * CHUNK, index.chunk_length(self.size, chunk))
+            if found == self._entry(chunk):
                 self.done += 1
             else:
                 self._missing[bit >> 3] |= 1 << (bit & 7)
