@@ -4,14 +4,15 @@ from broker_tools import provision, twins
 from firmware.twin.twin import Twin
 from tests.support.paths import ROOT
 
-COPIED = {"agent.boot", "agent.main"}
-"""They run as /boot.py and /main.py; every twin of every end-to-end test runs them."""
+ELSEWHERE = {"agent.boot", "agent.main", "agent.esp32_ota.native"}
+"""Two run as /boot.py and /main.py, on every twin of every end-to-end test. The last needs our C module, and is run by
+tests/esp32_ota/test_footing.py."""
 MODULES = sorted(
     {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in (ROOT / "agent").rglob("*.py")
     }
-    - COPIED
+    - ELSEWHERE
 )
 APP = f"""
 import gc

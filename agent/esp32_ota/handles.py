@@ -7,7 +7,7 @@ freed is never taken for another.
 from . import image, slots
 from .errors import esp_error
 
-_open = {}
+opened = {}
 _last = 0
 
 
@@ -16,8 +16,9 @@ class Handle:
     once ota_end has something to look at. With `on_demand` each sector is erased when it is first written to."""
 
     def __init__(self, part, on_demand):
-        self.part = part
-        self.size = part.info()[3]
+        # Found again, because the caller's may have blocks of another size.
+        kind, subtype, _, self.size = part.info()[:4]
+        self.part = slots.Stock.find(kind, subtype)[0]
         self.wrote = 0
         self.begun = False
         # One bit per sector.
@@ -48,23 +49,29 @@ class Handle:
             self.begun = True
 
 
+def count_from(number):
+    """Give out numbers above this one."""
+    global _last
+    _last = number
+
+
 def keep(handle):
     """Give a handle its number."""
     global _last
     _last += 1
-    _open[_last] = handle
+    opened[_last] = handle
     return _last
 
 
 def get(number, error):
     """The handle of a number, or the ESP-IDF error that the caller gives for an unknown one."""
-    if number not in _open:
+    if number not in opened:
         raise esp_error(error)
-    return _open[number]
+    return opened[number]
 
 
 def free(number):
     """Take a handle away. ESP_ERR_NOT_FOUND where there is none."""
     found = get(number, "ESP_ERR_NOT_FOUND")
-    del _open[number]
+    del opened[number]
     return found

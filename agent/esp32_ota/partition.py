@@ -1,4 +1,5 @@
-"""`Partition` with the functions of #7048, in Python over the stock esp32.Partition.
+"""`Partition` with the functions of #7048, in Python over the stock esp32.Partition. native.py and builtin.py put
+other functions in the place of some, where the firmware has them.
 
 What each function answers, raises and does to flash, and in which order it checks, is that of ESP-IDF v5.5
 (esp_ota_ops.c) as #7048 would show it. It differs on purpose in these points:
@@ -24,12 +25,12 @@ from . import handles, image, otadata, slots
 from .errors import esp_error
 from .slots import Stock
 
-_SEQUENTIAL = -2
+SEQUENTIAL = -2
 _FACTORY = 0x00
 
 
-def _begin(part, image_size, on_demand):
-    # What every new handle starts with, in ESP-IDF's order of checks.
+def prepare(part, image_size):
+    """What every new handle starts with, in ESP-IDF's order of checks."""
     number = slots.number_of(part)
     if number is None:
         raise esp_error("ESP_ERR_INVALID_ARG")
@@ -38,11 +39,9 @@ def _begin(part, image_size, on_demand):
         raise esp_error("ESP_ERR_OTA_PARTITION_CONFLICT")
     if slots.state_of(running) == otadata.PENDING_VERIFY:
         raise esp_error("ESP_ERR_OTA_ROLLBACK_INVALID_STATE")
-    if not _SEQUENTIAL <= image_size <= part.info()[3]:
+    if not SEQUENTIAL <= image_size <= part.info()[3]:
         raise esp_error("ESP_ERR_INVALID_SIZE")
     slots.forget(number)
-    # Found again, because the caller's may have blocks of another size.
-    return handles.Handle(Stock.find(Stock.TYPE_APP, slots.OTA_0 + number)[0], on_demand)
 
 
 def _ours(part, block_size):
@@ -98,8 +97,9 @@ class Partition(Stock):
 
     def begin_steps(self, image_size=0):
         """ota_begin() as a generator that erases one sector per step; its return value is the handle."""
-        handle = _begin(self, image_size, image_size == _SEQUENTIAL)
-        if image_size != _SEQUENTIAL:
+        prepare(self, image_size)
+        handle = handles.Handle(self, image_size == SEQUENTIAL)
+        if image_size != SEQUENTIAL:
             size = image_size if image_size > 0 else handle.size
             for sector in range((size + slots.SECTOR - 1) // slots.SECTOR):
                 handle.part.ioctl(6, sector)
@@ -120,7 +120,8 @@ class Partition(Stock):
 
         To go on after a reset, write the sectors that are not right yet, each from its start. Errors as ota_begin.
         """
-        handle = _begin(self, image_size, True)
+        prepare(self, image_size)
+        handle = handles.Handle(self, True)
         handle.begun = True
         return handles.keep(handle)
 
