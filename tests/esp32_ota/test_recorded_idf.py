@@ -1,7 +1,6 @@
 """What ESP-IDF 5.5.1's own code answered and did to flash, our Partition answers and does on the twin.
 
-Each recorded sequence is followed up to the first call where we differ on purpose (partition.py says where and why).
-Every fifth sequence runs here.
+Each recorded sequence is followed up to the first call where we differ on purpose (DIFFERENCES says where and why).
 """
 
 import gzip
@@ -18,8 +17,7 @@ RECORDED = ROOT / "tests" / "vectors" / "recorded"
 IMAGES = {path.stem: path.read_bytes() for path in sorted((RECORDED / "images").glob("*.bin"))}
 STATES = {"NEW": 0, "PENDING_VERIFY": 1, "VALID": 2, "INVALID": 3, "ABORTED": 4, "UNDEFINED": -1}
 BLANK = " ".join(["ff" * 32] * 2)
-EVERY = 5
-GROUPS = 8
+GROUPS = 32
 
 
 def sequences():
@@ -33,8 +31,32 @@ def active_slot(records):
     return None if active < 0 else f"ota_{otadata.slot_of(parsed[active], 2)}"
 
 
+DIFFERENCES = {
+    "begin on the slot that boots next": "ota_begin erases the active record too where it names the slot: the next "
+    "set_boot would otherwise overwrite the record of the running slot",
+    "confirming an app that does not run": "mark_app_valid_cancel_rollback raises ESP_ERR_INVALID_STATE where the "
+    "active record names another slot than the running one",
+    "an offset on a sequential handle": "each sector is erased before its first write; ESP-IDF programs flash that "
+    "was not erased, and says nothing",
+}
+"""Where a recorded sequence cannot be followed further, and why."""
+
+
+def difference(step, running, records, sequential):
+    """The name of the difference that this step meets, or None."""
+    op = step["op"]
+    named = active_slot(records)
+    if op == "ota_begin" and step["r"] == "ESP_OK" and named == step["slot"]:
+        return "begin on the slot that boots next"
+    if op == "mark_app_valid_cancel_rollback" and step["r"] == "ESP_OK" and named != running:
+        return "confirming an app that does not run"
+    if op == "ota_write_with_offset" and step["handle"] in sequential:
+        return "an offset on a sequential handle"
+    return None
+
+
 def judged(sequence):
-    """What is in the slots at power-on, and the steps up to the first deliberate difference, each with its otadata."""
+    """What is in the slots at power-on, the steps up to the first difference, each with its otadata, and its name."""
     slots = {}
     steps = []
     running = None
@@ -45,29 +67,15 @@ def judged(sequence):
         if running is None and op == "flash":
             slots[step["slot"]] = step["image"]
             continue
-        if op == "ota_begin" and step["r"] == "ESP_OK":
-            # We erase the active record too where it names the slot.
-            if active_slot(records) == step["slot"]:
-                break
-            if step["size"] == -2:
-                sequential.add(step["handle"])
-        # We confirm only what runs.
-        if (
-            op == "mark_app_valid_cancel_rollback"
-            and step["r"] == "ESP_OK"
-            and active_slot(records) != running
-        ):
-            break
-        # We erase before we write, ESP-IDF does not.
-        if op == "ota_write_with_offset" and step["handle"] in sequential:
-            break
-        # The device does the programmer's work, which it cannot do to the app that it runs.
-        if op in {"flash", "flip"} and step["slot"] == running:
-            break
+        met = difference(step, running, records, sequential)
+        if met:
+            return slots, steps, met
+        if op == "ota_begin" and step["r"] == "ESP_OK" and step["size"] == -2:
+            sequential.add(step["handle"])
         running = step.get("running", running)
         records = step.get("otadata", records)
         steps.append({**step, "otadata": records})
-    return slots, steps
+    return slots, steps, None
 
 
 def expected(step):
@@ -104,7 +112,7 @@ def erased(steps):
 
 
 def replay(folder, sequence):
-    slots, steps = judged(sequence)
+    slots, steps, _ = judged(sequence)
     board = Board(folder, IMAGES, slots, chip=sequence["target"])
     for number, (step, answer) in enumerate(zip(steps, board.call(steps), strict=True)):
         wanted = expected(step)
@@ -117,7 +125,7 @@ def replay(folder, sequence):
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_recorded_calls_answer_and_erase_as_esp_idf_did(tmp_path, group):
-    for sequence in sequences()[::EVERY][group::GROUPS]:
+    for sequence in sequences()[group::GROUPS]:
         replay(tmp_path / str(sequence["seed"]), sequence)
 
 
@@ -125,3 +133,7 @@ def test_most_of_the_recording_is_within_reach():
     whole = sequences()
     assert sum(len(sequence["steps"]) for sequence in whole) == 36_235
     assert sum(len(judged(sequence)[1]) for sequence in whole) > 25_000
+
+
+def test_every_difference_is_in_the_recording():
+    assert {judged(sequence)[2] for sequence in sequences()} == {None, *DIFFERENCES}
