@@ -56,6 +56,13 @@ def test_the_genuine_firmware_in_a_heap_of_128k_from_source(otafleet, make_twin,
         assert "MemoryError" not in kitchen.console.output
 
 
+def test_update_after_update_in_a_small_heap(otafleet, kitchen, image, publish):
+    # The journal holds more after each of the first ones, and what it holds lies between the buffers.
+    for number in range(8):
+        otafleet.ok(*publish(image(f"1.{number}", size=30_000)))
+    assert "MemoryError" not in kitchen.console.output
+
+
 def test_what_already_runs_is_confirmed_without_a_write(otafleet, kitchen, image, publish):
     file = image("1.1")
     otafleet.ok(*publish(file))
