@@ -51,6 +51,7 @@ class Agent:
         self.config = config = config or load()
         self.selftest = selftest
         buffer = bytearray(PACKET_MAX)  # the largest thing that is ever held at once
+        self.page = bytearray(limits.INDEX_PAGE * limits.INDEX_ENTRY)  # of the index, for the download
         self.journal = Journal()
         self.entry = self.journal.read(buffer) or dict(_NOTHING)
         if self.journal.lost:
@@ -59,7 +60,6 @@ class Agent:
         self.link = Link(buffer, config.id, config.host, config.port, config.user, config.password)
         self.offer = None  # as decoded, once this boot has seen it
         self.download = None
-        self.page = bytearray(limits.INDEX_PAGE * limits.INDEX_ENTRY)  # of the index, for the download
         self.trial = None
         self._wifi = Wifi(config.wifi)
         self._reconnect = Backoff(limits.BACKOFF_S * 1000, limits.BACKOFF_MAX_S * 1000)
