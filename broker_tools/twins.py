@@ -14,6 +14,7 @@ from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.provision import CONFIG, DEFAULTS, Settings, agent_file, agent_folder, decode, encode
 from firmware.twin import chips
 from firmware.twin.errors import TwinError
+from firmware.twin.flash import PowerCut
 from firmware.twin.image import make_image
 from firmware.twin.twin import Twin
 
@@ -69,15 +70,21 @@ def run(
     *,
     heap: str = "128k",
     flash_timing: bool = False,
+    rtt_ms: int = 0,
+    power_cut_after: int = 0,
     stop: threading.Event | None = None,
     log: Callable[[str], None] | None = None,
 ) -> None:
     """Run the twin in `folder` until `stop` is set, or SIGTERM or Ctrl-C comes.
 
+    :param rtt_ms: round trip time between it and its broker, in milliseconds
+    :param power_cut_after: the flash operation, from 1, in the middle of which the power goes and comes back; 0: none
     :param log: called with every line of its console
     :raises OtafleetError: when there is none, when it runs already, or when nothing in its flash boots
     """
-    with _one_line(folder), closing(Twin(folder, heap, flash_timing, log)) as twin:
+    with _one_line(folder), closing(Twin(folder, heap, flash_timing, log, rtt_ms / 1000)) as twin:
+        if power_cut_after:
+            twin.flash.power_cut = PowerCut(power_cut_after)
         twin.run(stop)
 
 

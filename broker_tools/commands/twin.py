@@ -75,6 +75,21 @@ def command() -> None:
     "--flash-timing", is_flag=True, help="Let the flash take its time: 45 ms for each sector it erases."
 )
 @click.option(
+    "--rtt",
+    "rtt_ms",
+    type=click.IntRange(0, 10_000),
+    metavar="MS",
+    default=0,
+    help="Round trip time between it and its broker, in milliseconds.",
+)
+@click.option(
+    "--power-cut-after",
+    type=click.IntRange(1),
+    metavar="N",
+    default=None,
+    help="Cut the power once, in the middle of its Nth flash or NVS operation from now.",
+)
+@click.option(
     "--broker",
     envvar="OTAFLEET_BROKER",
     show_envvar=True,
@@ -94,6 +109,8 @@ def run(
     key_names: tuple[str, ...],
     heap: str,
     flash_timing: bool,
+    rtt_ms: int,
+    power_cut_after: int | None,
     broker: str | None,
     prefix: str | None,
     as_json: bool,
@@ -123,7 +140,13 @@ def run(
     if silence:
         say("note", f"no broker at {fields['broker']} yet: {silence}; the twin goes on trying")
     twins.run(
-        folder, heap=heap, flash_timing=flash_timing, stop=_signals(), log=lambda line: say("console", line)
+        folder,
+        heap=heap,
+        flash_timing=flash_timing,
+        rtt_ms=rtt_ms,
+        power_cut_after=power_cut_after or 0,
+        stop=_signals(),
+        log=lambda line: say("console", line),
     )
 
 

@@ -3,7 +3,7 @@
 from .bootloader import Bootloader
 from .device import Boot
 from .errors import NothingBoots, TwinError
-from .flash import Flash, PowerCut, SectorCount
+from .flash import Flash, Operation, PowerCut, SectorCount
 from .image import code_of, make_image
 from .services import Cause
 from .twin import Twin
@@ -14,6 +14,7 @@ __all__ = [
     "Cause",
     "Flash",
     "NothingBoots",
+    "Operation",
     "PowerCut",
     "SectorCount",
     "Twin",

@@ -13,6 +13,7 @@ from .console import Console
 from .errors import PowerLost, TwinError
 from .flash import Flash
 from .image import code_of
+from .latency import Latency
 from .life import Died, Life
 from .loop import Alarm, Loop
 from .nvs import Nvs
@@ -48,6 +49,7 @@ class Setup:
     heap: str
     boot_s: float
     air: Mapping[str, str]
+    latency: Latency
     rollback: bool
     timing: bool
 
@@ -113,7 +115,8 @@ class Device:
         values = booted.table.first(DATA, DATA_NVS)
         if values is None:
             raise TwinError("the partition table has no nvs")
-        services = Services(flash, ota, Nvs(flash, values), Wlan(setup.air), why.cause, setup.mac)
+        nvs = Nvs(flash, values)
+        services = Services(flash, ota, nvs, Wlan(setup.air), setup.latency, why.cause, setup.mac)
         code = code_of(flash.read(slot.address, slot.size))
         child = Child([str(setup.folder / "vfs"), self._unpack(code)], setup.heap)
         self._life = Life(

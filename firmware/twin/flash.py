@@ -11,7 +11,7 @@ import mmap
 import os
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,17 @@ class SectorCount:
 
     erases: int
     writes: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One erase or write that the device asked for, of one sector at most."""
+
+    number: int
+    """Counted since the ``Flash`` was made, from 1."""
+    address: int
+    size: int
+    is_erase: bool
 
 
 @dataclass
@@ -66,6 +77,8 @@ class Flash:
         self.operations = 0
         """Erase and program operations since this object was made, one sector at most each."""
         self.power_cut: PowerCut | None = None
+        self.on_operation: Callable[[Operation], None] | None = None
+        """Called with each operation before it is done, in the thread that runs the twin."""
         self.guarded: tuple[range, ...] = ()
         """Where an erase or write makes ESP-IDF abort: the running app, the bootloader and the table."""
         self.spent = 0.0
@@ -129,6 +142,8 @@ class Flash:
             raise Abort(f"flash operation at 0x{address:x}, which is in use")
         self.operations += 1
         self.spent += seconds
+        if self.on_operation is not None:
+            self.on_operation(Operation(self.operations, address, len(new), bool(erases)))
         index = address // SECTOR * _WEAR.size
         old = _WEAR.unpack_from(self._wear, index)
         _WEAR.pack_into(self._wear, index, old[0] + erases, old[1] + writes, old[2])

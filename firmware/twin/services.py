@@ -9,6 +9,7 @@ from enum import IntEnum
 from . import nvs, partition_io
 from .errors import EspError, esp_error
 from .flash import Flash
+from .latency import Latency
 from .nvs import Nvs
 from .ota import Ota
 from .wlan import Wlan
@@ -49,13 +50,16 @@ _Service = Callable[[Request], Answer]
 
 
 class Services:
-    """All of them, for one life of a device. They raise EspError, Abort, PowerLost, Reset."""
+    """All of them, for one life of a device. They raise EspError, Abort, PowerLost, Reset, TwinError."""
 
-    def __init__(self, flash: Flash, ota: Ota, values: Nvs, wlan: Wlan, cause: Cause, mac: bytes) -> None:
+    def __init__(
+        self, flash: Flash, ota: Ota, values: Nvs, wlan: Wlan, latency: Latency, cause: Cause, mac: bytes
+    ) -> None:
         self._flash = flash
         self._ota = ota
         self._values = values
         self._wlan = wlan
+        self._latency = latency
         self._cause = cause
         self._mac = mac
         self._table: dict[int, _Service] = {
@@ -83,6 +87,7 @@ class Services:
             34: self._disconnect,
             35: lambda _: self._wlan.status(),
             36: lambda _: self._wlan.ssid.encode(),
+            37: lambda request: self._latency.port(request.data.decode(), request.a),
         }
 
     def answer(self, number: int, request: Request) -> Answer:

@@ -19,14 +19,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import partition_table
+from .bootloader import Bootloader
 from .child import runtime
 from .chips import chip as chip_named
 from .console import Console
 from .device import BOOT_S, Boot, Device, Setup
 from .errors import TwinError
 from .flash import Flash, SectorCount
+from .latency import Latency
 from .loop import Loop
 from .partition_table import DEFAULT, Partition
+from .services import Cause
 
 _TICK_S = 0.2
 AIR = {"twin": ""}
@@ -42,13 +45,14 @@ class Twin:
         heap: str = "128k",
         flash_timing: bool = False,
         log: Callable[[str], None] | None = None,
+        rtt_s: float = 0.0,
     ) -> None:
         """The twin in ``folder``, made by ``create``. Raises TwinError when there is none.
 
         ``heap``: what the device has for its programs, "128k" or "2m"; what the twin's own modules take, which
         a board has in ROM, comes on top.
         ``flash_timing``: erasing and writing take as long as on a real chip. ``log``: called with every
-        line that the device prints.
+        line that the device prints. ``rtt_s``: round trip time between the device and its servers, in seconds.
         """
         self.folder = Path(folder).absolute()
         try:
@@ -70,6 +74,7 @@ class Twin:
         """Called with every line that the device prints."""
         self._heap = heap
         self._timing = flash_timing
+        self._rtt_s = rtt_s
         self._loop: Loop | None = None
         self._stopped = False
 
@@ -123,18 +128,24 @@ class Twin:
         KeyboardInterrupt. May be called again; the device keeps its flash and loses its RAM.
         """
         runtime()
-        setup = Setup(
-            self.folder,
-            self._chip,
-            self._mac,
-            self._heap,
-            self.boot_s,
-            self.air,
-            rollback=self._rollback,
-            timing=self._timing,
-        )
         ends: list[TwinError | None] = []
-        with _lock(self.folder), _sigterm(self.stop), _console(self.folder, self.log) as console:
+        with (
+            _lock(self.folder),
+            _sigterm(self.stop),
+            _console(self.folder, self.log) as console,
+            Latency(self._rtt_s) as latency,
+        ):
+            setup = Setup(
+                self.folder,
+                self._chip,
+                self._mac,
+                self._heap,
+                self.boot_s,
+                self.air,
+                latency,
+                rollback=self._rollback,
+                timing=self._timing,
+            )
             self._stopped = False
             self._loop = Loop()
             device = Device(self._loop, setup, self.flash, console, ends.append)
@@ -151,6 +162,15 @@ class Twin:
         for end in ends:
             if end is not None:
                 raise end
+
+    def next_boot(self) -> Boot:
+        """What the bootloader starts at the next power-on, of a device that is off. It may write its records.
+
+        Raises NothingBoots, and PowerLost when ``flash.power_cut`` comes up.
+        """
+        bootloader = Bootloader(self.flash, self._chip, rollback=self._rollback, log=self.log or _unheard)
+        booted = bootloader.run()
+        return Boot(booted.slot.label, booted.state, Cause.POWER_ON)
 
     def stop(self) -> None:
         """Make ``run`` return; from any thread or signal handler."""
@@ -173,6 +193,10 @@ class Twin:
             if row.label == label:
                 return row
         raise TwinError(f"the twin in {self.folder} has no partition {label}")
+
+
+def _unheard(_line: str) -> None:
+    pass
 
 
 def _fill(root: Path, files: Mapping[str, bytes], libs: Mapping[str, Path]) -> None:

@@ -1,5 +1,6 @@
 # socket that works only while the WLAN is up. What it returns are the runtime's own sockets, so poll, ssl
-# and asyncio take them; those that are open when the link goes down stay open.
+# and asyncio take them; those that are open when the link goes down stay open. Where the network has a round
+# trip time, the address of a server is that of a port which leads there.
 import socket as _unix
 from _chip import call
 
@@ -17,4 +18,6 @@ def socket(*args):
 def getaddrinfo(*args):
     if call(35) != 1010:
         raise OSError(-202)
-    return _unix.getaddrinfo(*args)
+    found = _unix.getaddrinfo(*args)
+    port = call(37, int(args[1]), 0, 0, args[0].encode())
+    return _unix.getaddrinfo("127.0.0.1", port) if port else found
