@@ -17,7 +17,11 @@ PINGREQ = b"\xc0\x00"
 DISCONNECT = b"\xe0\x00"
 
 # The largest packet the agent has a use for: a PUBLISH with a full topic, a packet id and one chunk.
-PACKET_MAX = 2 + TOPIC_MAX + 2 + CHUNK
+_HEAD_MAX = 2 + TOPIC_MAX + 2
+PACKET_MAX = _HEAD_MAX + CHUNK
+
+# With PUBLISH, all that a broker sends after CONNACK to who publishes with QoS 0 and 1 (table 2.1).
+_SHORT = (PUBACK, SUBACK, UNSUBACK, PINGRESP)
 
 
 def _head(kind, length):
@@ -69,10 +73,11 @@ def puback(pid):
 class Reader:
     """Takes packets from a non-blocking stream into `buffer`, a bytearray of PACKET_MAX bytes.
 
-    `read()` returns None while a packet is incomplete, else (kind, length): the packet's first byte and the number of
-    bytes it left in `buffer`. A packet larger than the buffer is read to its end and reported with length -1, so
-    that one oversized message costs its bytes and not the connection. Raises OSError at the end of the stream and
-    for a remaining length of more than four bytes (section 2.2.3).
+    `read()` returns None while a packet is incomplete, else (kind, length): the packet's first byte and its remaining
+    length. It takes at most PACKET_MAX bytes at once, so that no flood keeps the caller from its other work. A
+    PUBLISH larger than the buffer is read to its end too, so that it costs its bytes and not the connection.
+    Raises OSError at the end of the stream and where it can only have lost its way: for a kind that no broker sends,
+    a remaining length of more than four bytes (section 2.2.3), or a long one of what is always short.
     """
 
     def __init__(self, stream, buffer):
@@ -98,42 +103,55 @@ class Reader:
         self.fresh = True
         return got
 
-    def read(self):
-        self.fresh = False
+    def _begun(self):
+        """Whether kind and length are known."""
         while self._shift >= 0:
             if not self._take(self._byte):
-                return None
+                return False
             value = self._byte[0]
             if not self._kind:
+                if value & 0xF0 != PUBLISH and value not in _SHORT:
+                    raise OSError(71)  # EPROTO
                 self._kind = value
                 continue
             self._length |= (value & 0x7F) << self._shift
             self._shift = self._shift + 7 if value & 0x80 else -1
-            if self._shift > 21:
-                raise OSError(71)  # EPROTO
+            if self._shift > 21 or (self._length > PACKET_MAX and self._kind & 0xF0 != PUBLISH):
+                raise OSError(71)
+        return True
+
+    def read(self):
+        self.fresh = False
+        if not self._begun():
+            return None
+        room = PACKET_MAX
         while self._have < self._length:
-            if self._length <= PACKET_MAX:
-                view = self._view[self._have : self._length]
-            else:
-                view = self._view[: min(PACKET_MAX, self._length - self._have)]
-            got = self._take(view)
+            if not room:
+                return None
+            # What is beyond the buffer goes where the payload was: the head is still needed.
+            start = self._have if self._have < PACKET_MAX else _HEAD_MAX
+            end = min(start + min(room, self._length - self._have), PACKET_MAX)
+            got = self._take(self._view[start:end])
             if not got:
                 return None
+            room -= got
             self._have += got
-        kind = self._kind
-        length = self._length if self._length <= PACKET_MAX else -1
+        packet = self._kind, self._length
         self._restart()
-        return kind, length
+        return packet
 
     def message(self, kind, length):
         """(topic, payload, pid) of the PUBLISH just read; the payload is a view that the next read() overwrites.
 
+        A topic longer than any of ours comes as "", a payload that did not fit the buffer as None.
         Raises OSError(EPROTO) where the packet contradicts itself, ValueError for a topic that is no UTF-8.
         """
         qos = (kind >> 1) & 3
         start = 2 + int.from_bytes(self._view[:2], "big") if length >= 2 else PACKET_MAX
         body = start + (2 if qos else 0)
-        if qos > 1 or body > length:
+        fits = length <= PACKET_MAX
+        if qos > 1 or body > length or (qos and body > _HEAD_MAX and not fits):
             raise OSError(71)
-        topic = str(self._view[2:start], "utf-8")
-        return topic, self._view[body:length], int.from_bytes(self._view[start:body], "big")
+        topic = str(self._view[2:start], "utf-8") if start <= 2 + TOPIC_MAX else ""
+        pid = int.from_bytes(self._view[start:body], "big") if qos else 0
+        return topic, self._view[body:length] if fits else None, pid

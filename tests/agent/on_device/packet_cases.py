@@ -74,9 +74,38 @@ def test_two_packets_in_one_segment_come_one_by_one():
 def test_an_oversized_packet_is_passed_over_and_the_next_is_whole():
     big = packets.publish("t", bytes(packets.PACKET_MAX))
     reader = reader_of(Stream(bytes(big + packets.publish("t", b"1")), 1000))
-    assert read_all(reader) == (0x30, -1)
+    kind, length = read_all(reader)
+    assert (kind, length) == (0x30, packets.PACKET_MAX + 3) and reader.message(kind, length) == ("t", None, 0)
     kind, length = read_all(reader)
     assert bytes(reader.message(kind, length)[1]) == b"1"
+
+
+def test_an_oversized_packet_can_still_be_acknowledged():
+    # Twenty that are not would be all that mosquitto sends before it waits (max_inflight_messages).
+    reader = reader_of(Stream(bytes(packets.publish("t" * 256, b"\xff" * 50_000, 513))))
+    assert reader.message(*read_all(reader)) == ("t" * 256, None, 513)
+
+
+def test_one_read_takes_one_buffer_of_a_flood_at_most():
+    stream = Stream(b"\x30\xff\xff\xff\x7f" + bytes(100_000))
+    reader = reader_of(stream)
+    assert reader.read() is None and reader.fresh
+    assert len(stream.data) == 100_000 - packets.PACKET_MAX
+
+
+def test_a_topic_longer_than_any_of_ours_costs_no_memory():
+    reader = reader_of(Stream(bytes(packets.publish("t" * 257, b"1", 7))))
+    topic, payload, pid = reader.message(*read_all(reader))
+    assert (topic, bytes(payload), pid) == ("", b"1", 7)
+
+
+def test_a_kind_that_no_broker_sends_raises_at_once():
+    for kind in (0x00, 0x10, 0x20, 0x41, 0x50, 0x62, 0x82, 0xA2, 0xC0, 0xD1, 0xE0, 0xF0):
+        assert raises(reader_of(Stream(bytes((kind, 0)))).read) == 71
+
+
+def test_only_a_publish_may_be_long():
+    assert raises(reader_of(Stream(b"\xd0\xff\xff\xff\x7f")).read) == 71
 
 
 def test_the_largest_packet_fits():
