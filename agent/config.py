@@ -1,13 +1,16 @@
 """Who this device is and whom it trusts: /otafleet/device.json, written when the board is provisioned."""
 
 import json
+from os import stat
 
 from .protocol.checks import is_name
 from .protocol.errors import ProtocolError
 from .protocol.manifest import b64url_decode
 from .protocol.topics import check_name
+from .urls import is_host
 
 PATH = "/otafleet/device.json"
+CAFILE = "/otafleet/ca.pem"
 
 
 class ConfigError(Exception):
@@ -17,10 +20,11 @@ class ConfigError(Exception):
 class Config:
     """The checked device.json. Raises ConfigError.
 
-    `keys` maps a key id to the 64-byte public point x || y of a P-256 key (RFC 7518, section 6.2.1).
+    `keys` maps a key id to the 64-byte public point x || y of a P-256 key (RFC 7518, section 6.2.1). `hosts` are the
+    web servers that may be asked for images; `cafile` is the path of the certificates that vouch for them, or None.
     """
 
-    def __init__(self, fields):
+    def __init__(self, fields, cafile=None):
         self.id = self._name(fields, "id")
         self.project = self._name(fields, "project")
         self.hardware = fields.get("hardware") or ""
@@ -34,6 +38,10 @@ class Config:
         self.password = fields.get("password") or ""
         self.floor = fields.get("floor") or 0
         self.wifi = fields.get("wifi")
+        self.cafile = cafile
+        self.hosts = fields.get("hosts") or ()
+        if not isinstance(self.hosts, (list, tuple)) or not all(is_host(host) for host in self.hosts):
+            raise ConfigError("hosts in %s must be a list of host names in lower case" % PATH)
         self.keys = {}
         for key in fields.get("keys") or ():
             try:
@@ -78,4 +86,8 @@ def load(path=PATH):
         raise ConfigError("%s is no JSON" % path)
     if not isinstance(fields, dict):
         raise ConfigError("%s must hold one JSON object" % path)
-    return Config(fields)
+    try:
+        stat(CAFILE)
+    except OSError:
+        return Config(fields)
+    return Config(fields, CAFILE)

@@ -34,6 +34,8 @@ VETOED_BY_APP = "vetoed_by_app"
 
 # Fetching, writing, checking.
 NO_ANSWER = "no_answer"
+WEB_REFUSED = "web_refused"
+BAD_CERTIFICATE = "bad_certificate"
 BAD_INDEX = "bad_index"
 DIGEST_MISMATCH = "digest_mismatch"
 BAD_IMAGE = "bad_image"

@@ -29,6 +29,8 @@ REASONS = {
     reasons.DEFERRED_BY_APP: "The app on the device asked to wait.",
     reasons.VETOED_BY_APP: "The app on the device refused the update.",
     reasons.NO_ANSWER: "No source answered; the device tries again at long intervals.",
+    reasons.WEB_REFUSED: "The web server answered, but not with the image that was offered.",
+    reasons.BAD_CERTIFICATE: "The certificate of the server could not be verified.",
     reasons.BAD_INDEX: "An index page does not have the digest that the manifest gives.",
     reasons.DIGEST_MISMATCH: "The image in flash does not have the digest that the manifest gives.",
     reasons.BAD_IMAGE: "The bytes are those that were signed, but they are no bootable image.",

@@ -23,6 +23,25 @@ def test_good():
     assert Config({"id": "a", "project": "b", "broker": "mqtt://h"}).port == 1883
 
 
+def test_hosts():
+    assert list(Config(GOOD).hosts) == []
+    assert Config(GOOD).cafile is None
+    config = Config(dict(GOOD, hosts=["images.example", "192.168.1.5"]), "/otafleet/ca.pem")
+    assert config.hosts == ["images.example", "192.168.1.5"]
+    assert config.cafile == "/otafleet/ca.pem"
+    for bad in (
+        "images.example",
+        {"images.example": 1},
+        [""],
+        [7],
+        ["a/b"],
+        ["a:1"],
+        ["Images.example"],
+        ["[::1]"],
+    ):
+        assert "hosts in" in refused(hosts=bad)
+
+
 def test_refused():
     for bad in (None, "", "a b", "x" * 65, "ä", 7):
         assert "id in" in refused(id=bad)

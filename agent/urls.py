@@ -1,0 +1,46 @@
+"""URLs of images on web servers, read strictly and without I/O, and which of them a device may ask."""
+
+from .protocol.checks import made_of
+
+_DIGITS = "0123456789"
+_HOST = "abcdefghijklmnopqrstuvwxyz-." + _DIGITS
+_PORTS = {"http": 80, "https": 443}
+
+
+def is_host(text):
+    """Whether `text` is a host name in lower case (RFC 1123, at most 253 characters) or an IPv4 address."""
+    return made_of(text, _HOST, 1, 253)
+
+
+def split_url(url):
+    """(scheme, host in lower case, port, path) of http[s]://host[:port]/path. Raises ValueError.
+
+    A login and a fragment are refused. A query belongs to the path; the URL of the index then ends in ".index" too.
+    """
+    scheme, _, rest = url.partition("://")
+    address, slash, path = rest.partition("/")
+    host, colon, port = address.lower().partition(":")
+    if scheme not in _PORTS or not slash or not is_host(host):
+        raise ValueError
+    for character in path:
+        if not "!" <= character <= "~" or character == "#":
+            raise ValueError
+    if not colon:
+        return scheme, host, _PORTS[scheme], "/" + path
+    if not made_of(port, _DIGITS, 1, 5) or not 0 < int(port) < 65536:
+        raise ValueError
+    return scheme, host, int(port), "/" + path
+
+
+def authority(scheme, host, port):
+    """What the Host header of a request names (RFC 9110, section 7.2)."""
+    return host if port == _PORTS[scheme] else "%s:%d" % (host, port)
+
+
+def usable(source, config):
+    """Whether `source` of an offer is a URL that a device with this Config may ask."""
+    try:
+        scheme, host, _, _ = split_url(source)
+    except ValueError:
+        return False
+    return host in config.hosts and (scheme == "http" or config.cafile is not None)
