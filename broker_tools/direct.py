@@ -36,7 +36,9 @@ class Direct:
             return False
         chunks = [i for first, count in asked["chunks"] for i in range(first, first + count)]
         pages = list(asked["index"])
-        if any(i >= self.release.chunks for i in chunks) or any(i >= len(self.release.pages) for i in pages):
+        if any(i >= self.release.chunks for i in chunks) or any(
+            i >= len(self.release.form.pages) for i in pages
+        ):
             raise ProtocolError(BAD_WANT, "asks beyond the end of the content")
         self._newest = asked["w"]
         self._chunks, self._pages = chunks[::-1], pages[::-1]
@@ -49,12 +51,12 @@ class Direct:
 
     def next(self) -> tuple[str, bytes] | None:
         """Return topic and payload of the next message to send, or None. Pages go before chunks that they check."""
-        content = self.release.content
+        form = self.release.form
         if self._pages:
             page = self._pages.pop()
-            return topics.page(self._prefix, self._device, content, page), self.release.pages[page]
+            return topics.page(self._prefix, self._device, form.name, page), form.pages[page]
         if self._chunks:
             i = self._chunks.pop()
             self.progress = max(self.progress, i + 1)
-            return topics.chunk(self._prefix, self._device, content, i * limits.CHUNK), self.release.chunk(i)
+            return topics.chunk(self._prefix, self._device, form.name, i * limits.CHUNK), form.payloads[i]
         return None

@@ -5,11 +5,12 @@ and the clock. The offer is kept in the store before it goes out, and it goes ou
 whenever the device keeps reporting a lower number, because a broker may have forgotten it. Chunks are sent only while
 the socket takes them, so that a newer want can always replace what has not left yet.
 
-Silence is counted from the last sign of life: a want for this offer, or what `tracking` takes for one.
+Silence is counted from the last sign of life: a want for this offer, or what `tracking` takes for one. Wants are only
+answered when `direct` is one of the offer's ways; with another way the device can be left alone (`detach`).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,7 @@ from sqlalchemy import Engine
 from agent.protocol import limits, offer, phases, reasons
 from agent.protocol.errors import ProtocolError
 from agent.protocol.host import offers, topics
-from broker_tools import exits
+from broker_tools import delivery, exits
 from broker_tools.client import Client
 from broker_tools.connection import Message
 from broker_tools.direct import Direct
@@ -31,7 +32,6 @@ from broker_tools.stopping import never
 from broker_tools.store import desired as desired_store
 from broker_tools.tracking import Track
 
-SOURCE = ["direct"]
 TURN_S = 0.25
 """How often timers and `stop` are looked at, in seconds."""
 
@@ -43,12 +43,14 @@ class Timing:
     discover -- for a device's retained state
     remind, remind_max -- before the offer goes out again to a device that did not take it up: first, longest
     settle -- for the answer to a withdrawal
+    acknowledge -- for the broker's acknowledgement of an offer that is left to it
     """
 
     discover: float = 3.0
     remind: float = 5.0
     remind_max: float = 60.0
     settle: float = 5.0
+    acknowledge: float = 30.0
 
 
 DEFAULT_TIMING = Timing()
@@ -124,7 +126,7 @@ class Publication:
                 raise OtafleetError(
                     f"unknown device {self._device}: none has ever reported by that id {where}"
                 )
-            self._work()
+            self.work()
         speaks = self.track.state["protocol"]
         if limits.VERSION not in speaks:
             message = (
@@ -133,29 +135,31 @@ class Publication:
             raise OtafleetError(message)
         self._tell(self.track.describe())
 
-    def offer(self, release: Release, attempt: int = 0) -> None:
-        """Offer `release` to the device under its next number.
+    def offer(self, release: Release, attempt: int = 0, ways: Sequence[str] = (delivery.DIRECT,)) -> None:
+        """Offer `release` to the device under its next number, to be fetched by one of `ways`, the first one first.
 
-        `attempt` above 0 asks the device to lift its quarantine of this image. Raises OtafleetError when the store
-        refuses or the offer does not fit the protocol's bounds.
+        `attempt` above 0 asks the device to lift its quarantine of this image. Raises OtafleetError when the device
+        cannot decode the release, the store refuses or the offer does not fit the protocol's bounds.
         """
+        delivery.check_encoding(release, self.track.state or {"can": ()}, self._device)
 
         def make(n: int) -> bytes:
             if n > limits.N_MAX:
                 raise OtafleetError(
                     f"{self._device} has no offer number left; erase its NVS and provision it anew"
                 )
-            return offers.encode_offer(n, "", attempt, offer.NOW, [release.manifest], SOURCE)
+            return offers.encode_offer(n, "", attempt, offer.NOW, [release.manifest], list(ways))
 
         try:
             self._n, self._desired = desired_store.offer(
                 self._store, self._prefix, self._device, self.track.reported, make
             )
         except ValueError:
-            message = f"the offer exceeds {limits.DESIRED_MAX} bytes; name fewer hardware revisions"
+            message = f"the offer exceeds {limits.DESIRED_MAX} bytes; name fewer hardware revisions, or shorter URLs"
             raise OtafleetError(message, exits.USAGE) from None
         self.track.follow(self._n, release)
-        self._direct = Direct(release, self._prefix, self._device, self._n)
+        if delivery.DIRECT in ways:
+            self._direct = Direct(release, self._prefix, self._device, self._n)
         self._publish_desired()
         self._life = time.monotonic()
         text = f"offered {release.project} {release.version} ({release.chunks} chunks) to {self._device}, n {self._n}"
@@ -164,8 +168,27 @@ class Publication:
             "sha256": release.sha256,
             "content": release.content,
             "chunks": release.chunks,
+            "source": list(ways),
         }
         self._tell(Event("offered", text, fields))
+
+    def detach(self) -> Outcome:
+        """Leave the device alone with its offer: return as soon as the broker has acknowledged it.
+
+        Interrupted before that, or without a broker for too long, the offer is withdrawn.
+        """
+        deadline = time.monotonic() + self._timing.acknowledge
+        while not self._client.flush(TURN_S):
+            self.work()
+            if self._stop():
+                return self._give_up(exits.FAILED, "interrupted", "interrupted")
+            if time.monotonic() > deadline:
+                why = f"the broker did not acknowledge the offer within {self._timing.acknowledge:g} s"
+                return self._give_up(exits.NO_BROKER, "no_broker", why)
+        message = (
+            f"the offer is on the broker and waits there for {self._device}, n {self._n}; nobody watches it"
+        )
+        return Outcome(exits.OK, "offered", "", message, self.track.state)
 
     def follow(self, timeout: float) -> Outcome:
         """Serve the device until the offer has ended, it was silent for `timeout` seconds, or `stop` says so.
@@ -173,7 +196,7 @@ class Publication:
         In the last two cases the offer is withdrawn, unless the device is past set_boot.
         """
         while True:
-            self._work()
+            self.work()
             if self.track.outcome:
                 return self.track.outcome
             if self._stop():
@@ -187,8 +210,9 @@ class Publication:
 
     # -- work --------------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        for message in self._client.pump(TURN_S):
+    def work(self, wait: float = TURN_S) -> None:
+        """Take what came in, serve what is asked for and look after the offer; wait at most `wait` seconds."""
+        for message in self._client.pump(wait):
             self._take(message)
         while self._direct and self._client.writable:
             chunk = self._direct.next()
@@ -278,31 +302,9 @@ class Publication:
             return "the broker could not be told, so the offer is still on it; publish again to replace it"
         deadline = time.monotonic() + self._timing.settle
         while time.monotonic() < deadline and not self.track.outcome:
-            self._work()
+            self.work()
             if self.track.committed:
                 return f"the withdrawal came too late, {self._device} already starts the new image"
         if self.track.outcome:
             return "the offer was withdrawn, and the device has let it go"
         return "the offer was withdrawn; the device has not answered yet"
-
-
-def publish(
-    client: Client,
-    store: Engine,
-    release: Release,
-    device: str,
-    *,
-    prefix: str = "fleet",
-    timeout: float = 600.0,
-    attempt: int = 0,
-    on_event: Listener = nobody,
-    stop: Callable[[], bool] = never,
-) -> Outcome:
-    """Update one device and return how it ended; the client must be open.
-
-    `timeout` is the longest silence in seconds. Raises OtafleetError when the device is unknown or the store refuses.
-    """
-    with Publication(client, store, prefix, device, on_event=on_event, stop=stop) as publication:
-        publication.discover()
-        publication.offer(release, attempt)
-        return publication.follow(timeout)

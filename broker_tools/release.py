@@ -1,14 +1,14 @@
-"""A release: one image, cut into chunks and index pages, under one signed manifest."""
+"""A release: one image in one form on the wire, under one signed manifest."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agent.protocol import index, limits, manifest
+from agent.protocol import limits, manifest
 from agent.protocol.errors import ProtocolError
 from agent.protocol.host import signing
-from broker_tools import exits
+from broker_tools import content, exits
+from broker_tools.content import Content
 from broker_tools.errors import OtafleetError
 from broker_tools.image import AppImage
 
@@ -49,8 +49,7 @@ class Release:
 
     manifest: str
     payload: dict[str, Any]
-    data: bytes
-    pages: tuple[bytes, ...]
+    form: Content
 
     @property
     def kid(self) -> str:
@@ -85,20 +84,14 @@ class Release:
     @property
     def chunks(self) -> int:
         """Number of chunks."""
-        return index.chunks(len(self.data))
-
-    def chunk(self, number: int) -> bytes:
-        """Payload of chunk `number`: 4096 bytes, the last one may be shorter."""
-        return self.data[number * limits.CHUNK : (number + 1) * limits.CHUNK]
+        return len(self.form.payloads)
 
 
-def make(image: AppImage, signer: Signer, project: str, version: str, terms: Terms) -> Release:
-    """Sign a manifest for `image` and return the release.
+def make(image: AppImage, form: Content, signer: Signer, project: str, version: str, terms: Terms) -> Release:
+    """Sign a manifest for `image`, to be delivered as `form`, and return the release.
 
     Raises OtafleetError (usage) when a value is out of the protocol's bounds, naming the field.
     """
-    chunks = tuple(_chunks(image.data))
-    pages = tuple(_pages(chunks))
     payload = signing.encode_payload(
         {
             "v": limits.VERSION,
@@ -110,9 +103,9 @@ def make(image: AppImage, signer: Signer, project: str, version: str, terms: Ter
             "expires": terms.expires,
             "confirm_s": terms.confirm_s,
             "chunk": limits.CHUNK,
-            "content": signing.content_name(manifest.RAW, chunks),
-            "encoding": manifest.RAW,
-            "index": [hashlib.sha256(page).hexdigest() for page in pages],
+            "content": form.name,
+            "encoding": form.encoding,
+            "index": [hashlib.sha256(page).hexdigest() for page in form.pages],
             "components": [
                 {
                     "kind": manifest.APP,
@@ -128,32 +121,34 @@ def make(image: AppImage, signer: Signer, project: str, version: str, terms: Ter
     )
     try:
         # Whatever a device would refuse is refused here, by the same rules, before it is signed.
-        manifest.decode(payload)
+        checked = manifest.decode(payload)
     except ProtocolError as error:
         raise OtafleetError(f"cannot sign this: {error.detail} is out of bounds", exits.USAGE) from None
     signing_input = signing.signing_input(signing.jws_header(signer.kid), payload)
-    return open_release(signing.compact(signing_input, signer.sign(signing_input)), image.data)
+    return Release(signing.compact(signing_input, signer.sign(signing_input)), checked, form)
 
 
-def open_release(jws: str, data: bytes) -> Release:
-    """Return the release of a manifest signed earlier, over the image it was signed for.
-
-    Raises OtafleetError when the manifest is malformed or speaks of another image.
-    """
+def read_manifest(jws: str) -> dict[str, Any]:
+    """Return the payload of a manifest signed earlier. Raises OtafleetError when it is malformed."""
     try:
-        payload = manifest.decode(manifest.split(jws)[3])
+        payload: dict[str, Any] = manifest.decode(manifest.split(jws)[3])
     except ProtocolError as error:
         raise OtafleetError(f"bad manifest: {error.detail}") from None
+    return payload
+
+
+def open_release(jws: str, data: bytes, kept: bytes | None) -> Release:
+    """Return the release of a manifest signed earlier, over the image it was signed for.
+
+    `kept` is what `content.keep` returned when it was signed. Raises OtafleetError when the manifest is malformed, or
+    speaks of another image or of other payloads.
+    """
+    payload = read_manifest(jws)
     if payload["component"]["sha256"] != hashlib.sha256(data).hexdigest():
         raise OtafleetError("the manifest was signed for another image")
-    return Release(jws, payload, data, tuple(_pages(tuple(_chunks(data)))))
-
-
-def _chunks(data: bytes) -> Iterator[bytes]:
-    for offset in range(0, len(data), limits.CHUNK):
-        yield data[offset : offset + limits.CHUNK]
-
-
-def _pages(chunks: Sequence[bytes]) -> Iterator[bytes]:
-    for first in range(0, len(chunks), limits.INDEX_PAGE):
-        yield b"".join(index.entry(chunk) for chunk in chunks[first : first + limits.INDEX_PAGE])
+    form = content.restore(data, kept)
+    same = (form.encoding, form.name) == (payload["encoding"], payload["content"])
+    if not same or content.keep(form) != kept:
+        message = "the ledger does not hold the payloads that the manifest was signed for; use --sign-again"
+        raise OtafleetError(message)
+    return Release(jws, payload, form)

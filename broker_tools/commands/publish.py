@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import rich_click as click
 
 from agent.protocol import limits
 from agent.protocol.checks import is_name, is_version
-from broker_tools import exits, home, keys
+from broker_tools import delivery, exits, home, keys
 from broker_tools.commands import options
+from broker_tools.content import AUTO, ENCODINGS
 from broker_tools.display import Display
 from broker_tools.errors import OtafleetError
 from broker_tools.events import Event
@@ -55,6 +57,11 @@ def _hardware(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
     return value
 
 
+def _ways(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    del ctx, param
+    return delivery.parse(value)
+
+
 @click.command()
 @click.argument("file", type=options.FILE)
 @click.option(
@@ -95,6 +102,26 @@ def _hardware(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 @click.option(
     "--hardware", callback=_hardware, multiple=True, help="Hardware revision that may take it (repeatable)."
 )
+@click.option(
+    "--encoding",
+    type=click.Choice(ENCODINGS),
+    default=AUTO,
+    show_default=True,
+    help="Form of the chunks on the wire; auto: as signed before, else deflate where it saves 10 %.",
+)
+@click.option(
+    "--delivery",
+    "ways",
+    metavar="direct|store|URL",
+    callback=_ways,
+    multiple=True,
+    default=(delivery.DIRECT,),
+    show_default=True,
+    help="How the device gets the chunks; repeatable, or joined by commas: the first that works.",
+)
+@click.option(
+    "--detach", is_flag=True, help="End when the broker has the offer. Not with delivery direct alone."
+)
 @options.broker
 @options.store
 @options.json_lines
@@ -112,6 +139,9 @@ def command(
     attempt: int,
     sign_again: bool,
     hardware: tuple[str, ...],
+    encoding: str,
+    ways: list[str],
+    detach: bool,
     broker: str,
     cafile: Path | None,
     prefix: str,
@@ -122,8 +152,9 @@ def command(
 
     Exit code 0 only when the device runs this very image, confirmed as VALID; 3 it rejected the offer, 4 it
     rolled back, 1 it failed, 5 it was silent for too long, 6 there was no broker. Ctrl-C withdraws the offer
-    unless the device already starts the new image.
+    unless the device already starts the new image. With --detach, 0 says only that the broker has the offer.
     """
+    _may_detach(detach, ways)
 
     def run(display: Display, stopping: Stopping) -> Outcome:
         image, note = load_exact(file)
@@ -135,6 +166,7 @@ def command(
             floor=floor,
             confirm_s=confirm_s,
             hardware=hardware,
+            encoding=encoding,
             again=sign_again,
         )
         signer = keys.load_private(home.path(), key_name)
@@ -144,9 +176,17 @@ def command(
             client.open()
             with Publication(client, store, prefix, device, on_event=display, stop=stopping) as publication:
                 publication.discover()
-                release, is_new = sign(store, image, signer, wish)
+                usable = delivery.usable(ways, publication.track.state or {"can": ()}, device)
+                _may_detach(detach, usable)
+                for way in ways:
+                    if way not in usable:
+                        text = f"{device} cannot fetch by {way}; left out"
+                        display(Event("note", text, {"note": text}))
+                release, is_new = sign(store, image, signer, wish, tell=display)
                 display(_signed(release, is_new))
-                publication.offer(release, attempt)
+                publication.offer(release, attempt, usable)
+                if detach:
+                    return publication.detach()
                 return publication.follow(timeout or max(SILENCE_S, confirm_s + MARGIN_S))
         finally:
             client.close()
@@ -163,9 +203,17 @@ def command(
     ctx.exit(outcome.exit_code)
 
 
+def _may_detach(detach: bool, ways: Sequence[str]) -> None:
+    """Raise OtafleetError when nobody would serve the device."""
+    if detach and set(ways) == {delivery.DIRECT}:
+        message = "--detach leaves nobody to send chunks by delivery direct; add --delivery store or a URL"
+        raise OtafleetError(message, exits.USAGE)
+
+
 def _signed(release: Release, is_new: bool) -> Event:
     done = "signed" if is_new else "reuses the manifest signed earlier of"
     text = f"{done} {release.project} {release.version}, sequence {release.sequence}, key {release.kid}"
+    text += f", {release.form.encoding}"
     return Event("signed", text, {"new": is_new, "kid": release.kid, "manifest": release.payload})
 
 

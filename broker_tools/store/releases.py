@@ -12,7 +12,11 @@ from broker_tools.store.schema import releases
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the ledger. `floor_rule` says how its floor was chosen: previous, self or given."""
+    """One line of the ledger.
+
+    floor_rule -- how its floor was chosen: previous, self or given
+    payloads -- what `content.keep` returned: the deflated payloads that were signed, None for a raw content
+    """
 
     project: str
     version: str
@@ -23,6 +27,7 @@ class Entry:
     size: int
     kid: str
     manifest: str
+    payloads: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

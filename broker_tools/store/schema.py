@@ -14,7 +14,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 """Newest revision in migrations/versions: known here, so that an up-to-date store opens without alembic."""
 
 metadata = MetaData()
@@ -33,6 +33,7 @@ releases = Table(
     Column("kid", String(16), nullable=False),
     Column("signed", BigInteger, nullable=False),
     Column("manifest", String, nullable=False),
+    Column("payloads", LargeBinary, nullable=True),
     UniqueConstraint("project", "sequence"),
 )
 """Ledger of every manifest signed here: the next one takes its order and its floor from it."""

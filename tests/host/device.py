@@ -31,7 +31,7 @@ class Device:
         "v": 1,
         "epoch": "00c0ffee",
         "protocol": [1],
-        "can": ["direct", "raw", "ask"],
+        "can": ["direct", "store", "https", "http", "raw", "deflate", "ask"],
         "agent": "0.1.0",
         "chip": "esp32",
         "project": "demo",

@@ -5,7 +5,7 @@ import pytest
 from agent.protocol import want
 from agent.protocol.errors import ProtocolError
 from agent.protocol.host import topics
-from broker_tools import keys
+from broker_tools import content, keys
 from broker_tools.direct import Direct
 from broker_tools.image import parse
 from broker_tools.release import Terms, make
@@ -17,7 +17,8 @@ def release(tmp_path_factory):
     key = keys.create(tmp_path_factory.mktemp("home"), "k")
     # 513 chunks: one more than an index page holds.
     image = parse(make_image(None, "demo", "1", size=512 * 4096 + 16), "test")
-    return make(image, key, "demo", "1", Terms(sequence=9, floor=0, issued=9))
+    form = content.encode(image.data, "deflate")
+    return make(image, form, key, "demo", "1", Terms(sequence=9, floor=0, issued=9))
 
 
 @pytest.fixture
@@ -38,18 +39,15 @@ def sent(direct):
 
 def test_a_window_is_sent_in_order_pages_first(direct, release):
     assert ask(direct, 1, [[5, 2], [511, 2]], [1])
-    content = release.content
+    form = release.form
     assert sent(direct) == [
-        (topics.page("fleet", "kitchen", content, 1), release.pages[1]),
+        (topics.page("fleet", "kitchen", form.name, 1), form.pages[1]),
         *(
-            (topics.chunk("fleet", "kitchen", content, i * 4096), release.data[i * 4096 : (i + 1) * 4096])
+            (topics.chunk("fleet", "kitchen", form.name, i * 4096), form.payloads[i])
             for i in (5, 6, 511, 512)
         ),
     ]
     assert direct.next() is None
-    assert len(release.pages[0]) == 4096
-    assert len(release.pages[1]) == 8
-    assert len(release.chunk(512)) == 16
 
 
 def test_a_newer_want_replaces_what_was_not_sent_yet(direct):

@@ -7,9 +7,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from agent.protocol import index, manifest
-from broker_tools import exits, keys
+from agent.protocol import manifest
+from broker_tools import content, exits, keys
 from broker_tools.errors import OtafleetError
+from broker_tools.events import nobody
 from broker_tools.image import parse
 from broker_tools.release import Terms, make, open_release
 from broker_tools.signing import SELF, Wish, sign
@@ -17,6 +18,7 @@ from broker_tools.store.database import open_engine
 from firmware.twin.image import make_image
 
 NOW = 1_800_000_000
+TERMS = Terms(sequence=7, floor=3, issued=5)
 
 
 def image(seed=0, size=20_000):
@@ -39,17 +41,17 @@ def store(tmp_path):
 def signed(store, key):
     """Sign an image as version 1.0 of demo; returns (release, whether it is new)."""
 
-    def sign_(of, now=NOW, signer=key, **wishes):
-        return sign(store, of, signer, Wish(**({"project": "demo", "version": "1.0"} | wishes)), lambda: now)
+    def sign_(of, now=NOW, signer=key, tell=nobody, **wishes):
+        wish = Wish(**({"project": "demo", "version": "1.0"} | wishes))
+        return sign(store, of, signer, wish, lambda: now, tell)
 
     return sign_
 
 
 def test_a_manifest_says_what_the_image_is_and_its_signature_verifies(key):
     app = image(size=2_200_000)
-    release = make(
-        app, key, "demo", "1.4.0", Terms(sequence=7, floor=3, issued=5, confirm_s=60, hardware=("b",))
-    )
+    terms = Terms(sequence=7, floor=3, issued=5, confirm_s=60, hardware=("b",))
+    release = make(app, content.encode(app.data, "raw"), key, "demo", "1.4.0", terms)
     kid, signed_bytes, signature, payload = manifest.split(release.manifest)
     assert kid == key.kid
     r, s = (int.from_bytes(half, "big") for half in (signature[:32], signature[32:]))
@@ -70,16 +72,13 @@ def test_a_manifest_says_what_the_image_is_and_its_signature_verifies(key):
     assert said["content"] == digest[:16]
 
 
-def test_chunks_and_pages_are_the_image_and_its_index(key):
+@pytest.mark.parametrize("encoding", ["raw", "deflate"])
+def test_a_manifest_names_its_encoding_its_content_and_its_index_pages(key, encoding):
     app = image(size=2_200_000)
-    release = make(app, key, "demo", "1", Terms(sequence=7, floor=3, issued=5))
-    chunks = [release.chunk(number) for number in range(release.chunks)]
-    assert b"".join(chunks) == app.data
-    assert {len(chunk) for chunk in chunks[:-1]} == {4096}
-    entries = b"".join(release.pages)
-    assert entries == b"".join(hashlib.sha256(chunk).digest()[:8] for chunk in chunks)
-    assert [len(page) for page in release.pages] == [4096, 8 * index.page_entries(len(app.data), 1)]
-    assert release.payload["index"] == [hashlib.sha256(page).hexdigest() for page in release.pages]
+    form = content.encode(app.data, encoding)
+    release = make(app, form, key, "demo", "1", TERMS)
+    assert (release.payload["encoding"], release.content) == (encoding, form.name)
+    assert release.payload["index"] == [hashlib.sha256(page).hexdigest() for page in form.pages]
 
 
 @pytest.mark.parametrize(
@@ -97,17 +96,29 @@ def test_chunks_and_pages_are_the_image_and_its_index(key):
     ],
 )
 def test_what_a_device_would_refuse_is_not_signed(key, project, version, terms, field):
+    given = Terms(**({"sequence": 7, "floor": 3, "issued": 5} | terms))
+    form = content.encode(image().data, "raw")
     with pytest.raises(OtafleetError, match=f"cannot sign this: {field} is out of bounds") as caught:
-        make(image(), key, project, version, Terms(**({"sequence": 7, "floor": 3, "issued": 5} | terms)))
+        make(image(), form, key, project, version, given)
     assert caught.value.exit_code == exits.USAGE
 
 
 def test_a_manifest_of_another_image_is_not_opened(key):
-    release = make(image(), key, "demo", "1", Terms(sequence=7, floor=3, issued=5))
+    release = make(image(), content.encode(image().data, "raw"), key, "demo", "1", TERMS)
     with pytest.raises(OtafleetError, match="signed for another image"):
-        open_release(release.manifest, image(seed=1).data)
+        open_release(release.manifest, image(seed=1).data, None)
     with pytest.raises(OtafleetError, match="bad manifest: jws"):
-        open_release("a.b", image().data)
+        open_release("a.b", image().data, None)
+
+
+def test_a_manifest_is_not_opened_over_other_payloads(key):
+    form = content.encode(image().data, "deflate")
+    kept = content.keep(form)
+    release = make(image(), form, key, "demo", "1", TERMS)
+    assert open_release(release.manifest, image().data, kept) == release
+    for other in (None, b"", kept[:-1], kept + b"\0", kept[:5] + bytes([kept[5] ^ 1]) + kept[6:]):
+        with pytest.raises(OtafleetError, match="use --sign-again"):
+            open_release(release.manifest, image().data, other)
 
 
 def test_the_same_bytes_on_the_same_terms_keep_their_manifest(signed):
@@ -186,3 +197,28 @@ def test_the_floor_can_be_its_own_sequence_or_any_number_up_to_it(signed):
     assert given.payload["floor"] == 17
     with pytest.raises(OtafleetError, match="floor is out of bounds"):
         signed(image(2), floor=NOW + 5000)
+
+
+def test_auto_keeps_the_encoding_that_was_signed(signed):
+    raw, _ = signed(image(), encoding="raw")
+    assert signed(image()) == (raw, False)
+    deflated, is_new = signed(image(), encoding="deflate")
+    assert (is_new, deflated.sequence, deflated.payload["encoding"]) == (True, NOW + 1, "deflate")
+    assert signed(image()) == (deflated, False)
+    assert signed(image(), encoding="raw") == (raw, False)
+
+
+def test_another_encoding_than_the_signed_one_is_said(signed):
+    said = []
+    for encoding in ("raw", "raw", "deflate", "deflate", "auto"):
+        signed(image(), encoding=encoding, tell=lambda event: said.append(event.text))
+    assert said == ["signed earlier as raw; deflate takes a new signature"]
+    signed(image(), version="1.1", encoding="raw", tell=lambda event: said.append(event.text))
+    assert len(said) == 1
+
+
+def test_the_payloads_that_were_signed_go_out_again_whatever_zlib_makes_today(signed, monkeypatch):
+    first, _ = signed(image(), encoding="deflate")
+    monkeypatch.setattr(content, "_LEVEL", 1)
+    assert content.encode(image().data, "deflate").name != first.content
+    assert signed(image(), encoding="deflate") == (first, False)

@@ -65,6 +65,16 @@ def test_a_store_of_a_newer_otafleet_is_refused_untouched(store, url, tmp_path):
     assert query(tmp_path, "SELECT version_num FROM alembic_version") == [("9999",)]
 
 
+def test_a_store_of_the_first_schema_keeps_its_releases(url, tmp_path, store):
+    releases.record(store, "demo", "a" * 64, lambda past: entry(10))
+    store.dispose()
+    query(tmp_path, "ALTER TABLE releases DROP COLUMN payloads")
+    query(tmp_path, "UPDATE alembic_version SET version_num = '0001'")
+    upgraded = open_engine(url)
+    assert releases.record(upgraded, "demo", "a" * 64, lambda past: past.signed[0]) == (entry(10), False)
+    upgraded.dispose()
+
+
 def test_a_migration_that_fails_leaves_nothing_behind(url, tmp_path):
     query(tmp_path, "CREATE TABLE desired (other INTEGER)")  # the second table of the first migration
     with pytest.raises(OtafleetError, match="table desired already exists"):
@@ -181,7 +191,7 @@ def test_only_the_last_offer_can_be_withdrawn(store, tmp_path):
 
 
 def entry(sequence, sha256="a" * 64, project="demo"):
-    return Entry(project, "1.0", sequence, 0, "previous", sha256, 100, "0" * 16, f"jws{sequence}")
+    return Entry(project, "1.0", sequence, 0, "previous", sha256, 100, "0" * 16, f"jws{sequence}", None)
 
 
 def test_the_ledger_knows_the_last_the_previous_and_all_of_the_same_image(store):
