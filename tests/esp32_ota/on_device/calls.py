@@ -54,6 +54,17 @@ def programmer(step):
                 part.ioctl(6, n)
 
 
+def look(slot, first, count):
+    # The CRC of some sectors, for the other side to hold against what has to be in them.
+    part = Partition(slot)
+    block = bytearray(4096)
+    crc = 0
+    for n in range(first, first + count):
+        part.readblocks(n, block)
+        crc = binascii.crc32(block, crc)
+    return crc
+
+
 def text(description):
     return list(description[:6]) + [binascii.hexlify(description[6]).decode()]
 
@@ -65,6 +76,7 @@ def label(part):
 CALLS = {
     "flash": programmer,
     "flip": programmer,
+    "program": lambda step: partition(step).writeblocks(step["n"], data(step)),
     "info": lambda step: list(partition(step).info()),
     "get_next_update": lambda step: label(partition(step).get_next_update()),
     "app_description": lambda step: text(partition(step).app_description()),
@@ -94,6 +106,8 @@ def answer(step):
         got["code"] = error.args[0]
     except (TypeError, ValueError) as error:
         got["r"] = type(error).__name__
+    if "look" in step:
+        got["crc"] = look(*step["look"])
     tell(got)
 
 
