@@ -61,8 +61,8 @@ DIFFERENCES = {
     ),
     APPEND: Difference(
         1,
-        why="each sector is erased before its first write and never again; ESP-IDF erases by its count of bytes, "
-        "wherever they went",
+        why="the same: ESP-IDF goes on behind the count of bytes, within a sector that nothing was written to, and "
+        "erases from the next edge on",
     ),
 }
 """Where a recorded call comes to something else with us."""
@@ -132,11 +132,11 @@ class Ours(NamedTuple):
 
 
 class Handle:
-    """An update under way, and the sectors that ours has erased on demand."""
+    """An update under way: whether offsets were used, and the sectors that ours has erased on demand."""
 
     def __init__(self, begin):
         self.on_demand = begin["size"] == -2
-        self.appends = True
+        self.mixed = False
         self.erased = set()
 
 
@@ -215,17 +215,19 @@ class Replay:
         handle = self._handles.get(step["handle"])
         if step["r"] != "ESP_OK" or not handle.on_demand:
             return None
-        handle.appends = handle.appends and step["op"] == "ota_write"
+        offset = step["op"] == "ota_write_with_offset"
+        handle.mixed = handle.mixed or offset
         touched = sectors(written_at(step), step["len"])
         fresh = [number for number in touched if number not in handle.erased]
         handle.erased.update(touched)
-        if fresh == recorded or handle.appends:
+        # ESP-IDF erases nothing for an offset, and behind one it may go on within a sector that it did not erase.
+        missed = fresh if offset else fresh[:1]
+        if not missed or not handle.mixed or recorded != fresh[len(missed) :]:
             return None
-        kind = OFFSET if step["op"] == "ota_write_with_offset" else APPEND
         contents = written(
             written_at(step), part(step), lambda number: BLANK if number in fresh else self.sector(number)
         )
-        return Ours(kind, contents, fresh)
+        return Ours(OFFSET if offset else APPEND, contents, fresh)
 
     def _flip(self, step, _):
         """The programmer on the device erases and writes a whole sector to turn one bit."""
