@@ -51,8 +51,8 @@ class Reader:
         self._lines = 0  # of the head so far; -1 in the body
         self._status = False  # whether the status line has come
         self._interim = False  # whether this head is one of 1xx: another follows
-        self._ranged = False
-        self._sized = False
+        self._ranged = False  # whether it names the range
+        self._sized = False  # whether it names the length
 
     def read(self):
         self.fresh = False
@@ -121,10 +121,16 @@ class Reader:
     def _begins(self, line):
         """The status line, section 4."""
         status = line[9:12]
-        if line[:7] != b"HTTP/1." or line[8:9] != b" " or not status.isdigit() or line[12:13].strip():
+        if (
+            line[:7] != b"HTTP/1."
+            or line[8:9] != b" "
+            or not (line[7:8] + status).isdigit()
+            or line[12:13].strip()
+        ):
             raise Refused
         self._status = True
-        self._interim = status[:1] == b"1"
+        self._ranged = self._sized = False
+        self._interim = status[:1] == b"1" and status != b"101"
         self.keep = line[7:8] != b"0"
         if status[:1] == b"5" or status in _LATER:
             raise OSError(11)  # EAGAIN

@@ -86,6 +86,7 @@ class Web:
             for found in getaddrinfo(self._host, self._port, 0, SOCK_STREAM):
                 try:
                     self._dial(found, limit)
+                    self._greeted = True
                     return
                 except OSError as error:
                     self._hang_up()
@@ -102,7 +103,10 @@ class Web:
 
         The address is "<offset>" or "index/<page>". The next pump() overwrites what the view shows.
         """
-        self.receiving = False
+        self.receiving = (
+            self._greeted
+        )  # a handshake may have taken longer than the patience of those who wait
+        self._greeted = False
         if not self.stream:
             return None
         try:
@@ -110,7 +114,7 @@ class Web:
             if not self._under_way:
                 return None
             length = self._reader.read()
-            self.receiving = self._reader.fresh
+            self.receiving |= self._reader.fresh
         except Refused:
             self.refused = WEB_REFUSED
             self._forget()
@@ -196,6 +200,7 @@ class Web:
         self.stream = self._socket = None
         self._out = b""  # what is left of the request
         self._under_way = False  # whether the first run has been asked for on this connection
+        self._greeted = False  # whether it is new
         self._proved = False  # whether this connection has delivered anything
 
 
