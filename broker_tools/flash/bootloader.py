@@ -28,6 +28,8 @@ ADDRESSES: Final = {
 _SIZE_MB: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 """Flash sizes by the upper half of header byte 3 (esp_image_flash_size_t)."""
 _CHIP_ID: Final = struct.Struct("<H")
+_REVISIONS: Final = struct.Struct("<HH")
+_NO_LIMIT: Final = 0xFFFF
 _SEGMENT: Final = struct.Struct("<II")
 _DIGEST: Final = 32
 
@@ -69,6 +71,15 @@ def for_flash(image: bytes, size: int) -> bytes:
     if told[23]:
         told[-_DIGEST:] = _sha256(bytes(told[:-_DIGEST]))
     return bytes(told)
+
+
+def revisions(image: bytes) -> tuple[int, int]:
+    """Return the lowest and the highest revision of the chip (major * 100 + minor) that an image, also an app, runs on.
+
+    ESP-IDF checks both of an app before it boots; esptool checks both of everything that it writes.
+    """
+    low, high = _REVISIONS.unpack_from(image, 15)
+    return low, high or _NO_LIMIT
 
 
 def _sha256(data: bytes) -> bytes:

@@ -37,6 +37,13 @@ class Firmware:
         """Name of the chip that it is for."""
         return self.app.chip
 
+    @property
+    def revisions(self) -> tuple[int, int]:
+        """The lowest and the highest revision of the chip (major * 100 + minor) that all of it runs on."""
+        images = [self.app.data] if self.bootloader is None else [self.app.data, self.bootloader]
+        lows, highs = zip(*map(bootloader.revisions, images), strict=True)
+        return max(lows), min(highs)
+
 
 def load(path: Path) -> Firmware:
     """Return the firmware in a file: a merged download (.bin) or an app image (.app-bin).

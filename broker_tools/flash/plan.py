@@ -58,11 +58,15 @@ def layout(firmware: Firmware, survey: Survey, *, erase_files: bool) -> Table:
     identity = survey.identity
     if identity.chip != firmware.chip:
         raise OtafleetError(f"the board is an {identity.chip}, {firmware.source} is for {firmware.chip}")
-    least = firmware.app.header["min_chip_rev"]
-    if identity.revision < least:
+    least, most = firmware.revisions
+    if not least <= identity.revision <= most:
+        wanted = (
+            f"needs {_revision(least)} or newer: take a build for older chips"
+            if identity.revision < least
+            else f"knows chips up to {_revision(most)}: take a newer release"
+        )
         raise OtafleetError(
-            f"the board's chip is of revision {_revision(identity.revision)}, "
-            f"{firmware.source} needs {_revision(least)} or newer"
+            f"the board's chip is of revision {_revision(identity.revision)}, {firmware.source} {wanted}"
         )
     rows = table.for_flash(identity.flash_size)
     slot = table.row(rows, "ota_0")

@@ -41,6 +41,18 @@ class Chip(NamedTuple):
     mac: int
     """Where the fuses with its MAC begin."""
 
+    def revision_bits(self, revision: int) -> dict[int, int]:
+        """Registers that tell the chip's revision, major * 100 + minor (the eFuse chapters of the manuals)."""
+        major, minor = divmod(revision, 100)
+        if self.id is None:
+            # Fused one bit after the other; the third is in a date register that newer silicon has another value in.
+            return {
+                self.mac + 8: (major >= 1) << 15,
+                self.mac + 16: (major >= 2) << 20 | minor << 24,
+                0x3FF6607C: (major >= 3) << 31,
+            }
+        return {self.mac + 12: (minor & 7) << 18, self.mac + 20: minor >> 3 << 23 | major << 24}
+
 
 CHIPS = {
     "esp32": Chip(None, 0x00F01D83, 0x3FF42000, 0x24, 0x80, 0x3FF40014, 0x3FF5A004),
@@ -80,8 +92,9 @@ class NorFlash:
 class SerialBoard:
     """A context manager; `port` is what a command is given. Closing the port resets the chip."""
 
-    def __init__(self, chip: str = "esp32", megabytes: int = 4) -> None:
+    def __init__(self, chip: str = "esp32", megabytes: int = 4, revision: int = 0) -> None:
         self.chip = CHIPS[chip]
+        self._fuses = self.chip.revision_bits(revision)
         self.flash = NorFlash(megabytes)
         self.unplug_after: int | None = None
         """Bytes of flash that may still be written before the board falls silent for good."""
@@ -163,6 +176,7 @@ class SerialBoard:
             chip.clock: 347,  # 40 MHz divided down to 115200 baud
             chip.mac: 0x0A0B0C0D,
             chip.mac + 4: 0x240A,
+            **self._fuses,
         }
         if address == chip.spi + chip.w0:
             size = len(self.flash.data).bit_length() - 1
