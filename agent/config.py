@@ -3,11 +3,9 @@
 import json
 from os import stat
 
-from .protocol.checks import is_name
+from .protocol.checks import is_host, is_name
 from .protocol.errors import ProtocolError
-from .protocol.manifest import b64url_decode
 from .protocol.topics import check_name
-from .urls import is_host
 
 PATH = "/otafleet/device.json"
 CAFILE = "/otafleet/ca.pem"
@@ -42,6 +40,8 @@ class Config:
         self.hosts = fields.get("hosts") or ()
         if not isinstance(self.hosts, (list, tuple)) or not all(is_host(host) for host in self.hosts):
             raise ConfigError("hosts in %s must be a list of host names in lower case" % PATH)
+        from .protocol.manifest import b64url_decode  # large, and needed nowhere else in here
+
         self.keys = {}
         for key in fields.get("keys") or ():
             try:

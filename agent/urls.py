@@ -1,15 +1,8 @@
 """URLs of images on web servers, read strictly and without I/O, and which of them a device may ask."""
 
-from .protocol.checks import made_of
+from .protocol.checks import is_host, made_of
 
-_DIGITS = "0123456789"
-_HOST = "abcdefghijklmnopqrstuvwxyz-." + _DIGITS
 _PORTS = {"http": 80, "https": 443}
-
-
-def is_host(text):
-    """Whether `text` is a host name in lower case (RFC 1123, at most 253 characters) or an IPv4 address."""
-    return made_of(text, _HOST, 1, 253)
 
 
 def split_url(url):
@@ -27,7 +20,7 @@ def split_url(url):
             raise ValueError
     if not colon:
         return scheme, host, _PORTS[scheme], "/" + path
-    if not made_of(port, _DIGITS, 1, 5) or not 0 < int(port) < 65536:
+    if not made_of(port, "0123456789", 1, 5) or not 0 < int(port) < 65536:
         raise ValueError
     return scheme, host, int(port), "/" + path
 

@@ -37,6 +37,8 @@ class Settings:
     """Lowest sequence of a release that it takes."""
     wifi: Mapping[str, str] | None = None
     """The network that it joins: ssid and key."""
+    hosts: Sequence[str] | None = None
+    """Web servers, by name, that it may ask for images."""
 
     def apply(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of device.json with these settings in them."""
@@ -51,6 +53,8 @@ class Settings:
             told["keys"] = list(self.keys)
         if self.wifi is not None:
             told["wifi"] = dict(self.wifi)
+        if self.hosts is not None:
+            told["hosts"] = list(self.hosts)
         if self.broker is not None:
             host = f"[{self.broker.host}]" if ":" in self.broker.host else self.broker.host
             told["broker"] = f"mqtt://{host}:{self.broker.port}"

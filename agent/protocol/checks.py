@@ -10,6 +10,7 @@ from .errors import ProtocolError
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _VERSION = _NAME + ".+"
 _HEX = "0123456789abcdef"
+_HOST = "abcdefghijklmnopqrstuvwxyz0123456789-."
 _PRINTABLE = _VERSION + " !\"#$%&'()*,/:;<=>?@[\\]^`{|}~"
 
 
@@ -32,6 +33,11 @@ def is_version(text: object) -> bool:
 def is_hex(text: object, length: int) -> bool:
     """Tell whether ``text`` is exactly ``length`` lower case hex digits."""
     return made_of(text, _HEX, length, length)
+
+
+def is_host(text: object) -> bool:
+    """Tell whether ``text`` is a host name in lower case (RFC 1123, at most 253 characters) or an IPv4 address."""
+    return made_of(text, _HOST, 1, 253)
 
 
 def is_printable(text: object, low: int, high: int) -> bool:

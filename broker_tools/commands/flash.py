@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from agent.protocol.checks import is_host
 from agent.protocol.host.topics import check_prefix
 from broker_tools import broker_url, exits, home, keys
 from broker_tools import image as images
@@ -43,6 +44,17 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     return values
 
 
+def _hosts(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    hosts = [value.lower() for value in values]
+    for host in hosts:
+        if not is_host(host):
+            raise OtafleetError(
+                f"--web-host {host!r} is no name of a host: leave scheme, port and path out, such as images.example",
+                exits.USAGE,
+            )
+    return hosts
+
+
 @click.command()
 @click.argument("port")
 @click.argument("firmware", type=options.FILE, required=False)
@@ -75,7 +87,18 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
     show_envvar=True,
     help="Key of that Wi-Fi; better in the variable, or asked for: a command line can be seen by others.",
 )
-@click.option("--cafile", type=options.FILE, help="Certificates (PEM) for its /otafleet/ca.pem.")
+@click.option(
+    "--web-host",
+    "web_hosts",
+    multiple=True,
+    callback=_hosts,
+    help="Web server that it may ask for images (repeatable); default of a new board: none.",
+)
+@click.option(
+    "--cafile",
+    type=options.FILE,
+    help="Certificates (PEM) for its /otafleet/ca.pem: whom it trusts over https.",
+)
 @click.option(
     "--app", type=options.FILE, help="Program for its /main.py; default of a new board: the agent alone."
 )
@@ -105,6 +128,7 @@ def command(
     floor: int | None,
     wifi_ssid: str | None,
     wifi_key: str | None,
+    web_hosts: list[str],
     cafile: Path | None,
     app: Path | None,
     erase_files: bool,
@@ -135,6 +159,7 @@ def command(
             hardware=hardware,
             floor=floor,
             wifi=_wifi(wifi_ssid, wifi_key),
+            hosts=web_hosts or None,
         ),
         keys=keys.public_keys(where),
         app=_file(app) if app else None,

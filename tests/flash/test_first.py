@@ -108,6 +108,10 @@ def test_your_own_program_and_certificates_go_with_it(flash, download, tmp_path,
             tmp_path / "app.py",
             "--cafile",
             tmp_path / "ca.pem",
+            "--web-host",
+            "Images.example",
+            "--web-host",
+            "192.168.1.6",
             "--hardware",
             "rev-b",
             "--floor",
@@ -121,3 +125,4 @@ def test_your_own_program_and_certificates_go_with_it(flash, download, tmp_path,
     assert files.read("otafleet/ca.pem") == (tmp_path / "ca.pem").read_bytes()
     config = json.loads(files.read("otafleet/device.json"))
     assert (config["hardware"], config["floor"], config["wifi"]) == ("rev-b", 7, None)
+    assert config["hosts"] == ["images.example", "192.168.1.6"]

@@ -133,6 +133,7 @@ def test_a_board_that_does_not_answer(flash, download):
         ((*IDENTITY, "--wifi-ssid", "home"), "OTAFLEET_WIFI_KEY"),
         ((*IDENTITY, *WIFI[2:]), "goes with --wifi-ssid"),
         ((*IDENTITY, "--agent-only"), "takes no FIRMWARE"),
+        ((*IDENTITY, "--web-host", "https://images.example"), "leave scheme, port and path out"),
     ],
 )
 def test_options_that_can_not_work(flash, download, options, words):

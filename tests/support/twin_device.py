@@ -1,6 +1,7 @@
 """A digital twin that runs beside a test, as `otafleet twin run` does it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ class TwinDevice:
     """A provisioned twin that can be switched on and off; use it as a context manager to have it on.
 
     It runs the genuine umqtt.simple unless `genuine_umqtt` is False: then the stand-in that the twin brings.
+    `hosts` are the web servers that it may ask for images, `certificates` (PEM) whom it trusts there.
     """
 
     def __init__(
@@ -33,6 +35,8 @@ class TwinDevice:
         heap: str = HEAP,
         flash_timing: bool = False,
         chip: str = "esp32",
+        hosts: Sequence[str] = (),
+        certificates: bytes = b"",
     ) -> None:
         """Make the twin in `folder`: it trusts every key in the home of `otafleet` and connects to `broker`."""
         self.folder = folder
@@ -43,11 +47,13 @@ class TwinDevice:
         keys = [json.loads(path.read_text()) for path in sorted((otafleet.home / "keys").glob("*.pub.json"))]
         twins.provision(
             folder,
-            provision.Settings(device, "demo", broker_url.parse(broker), "fleet", keys),
+            provision.Settings(device, "demo", broker_url.parse(broker), "fleet", keys, hosts=hosts),
             app=app,
             chip=chip,
             libs={"umqtt": umqtt_dir()} if genuine_umqtt else {},
         )
+        if certificates:
+            (folder / "vfs" / "otafleet" / "ca.pem").write_bytes(certificates)
 
     @property
     def console(self) -> Program:
