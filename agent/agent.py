@@ -4,7 +4,7 @@ Theory of operation. The agent holds one journal entry (which offer, which phase
 `go()`, which asks the table, stores the entry, and then tells the host. The work of a phase is a generator of work.py
 that step() advances by one slice: a few point operations of a signature, one sector read, hashed or written.
 Messages are taken one per step, so the longest step is one sector's erase and write. The named exceptions are what
-MicroPython can't cut: opening the connection, and set_boot, which verifies the whole image.
+MicroPython can't cut: opening a connection, and set_boot, which verifies the whole image. The app is asked before.
 """
 
 import gc
@@ -15,20 +15,21 @@ gc.threshold(2048)  # while compiling, collect often: what stays then lies packe
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from . import reports, transitions as on, work
+from .app import App, answer, wait_ms
 from .backoff import Backoff, jitter
-from .config import load
 from .device import Device
+from .heap import EXAMINING, FETCHING, PROVING, unload
+from .intake import Intake
 from .journal import Journal, JournalError
 from .link import Link
-from .protocol import limits, message, offer as offers, reasons, topics, want
+from .protocol import limits, message, reasons, topics
 from .protocol.errors import ProtocolError
-from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, IDLE, OFFERED, STALLED, VERIFYING
+from .protocol.phases import COMMITTED, DOWNLOADING, IDLE, STALLED
 from .packets import PACKET_MAX
 from .wifi import Wifi
 
 gc.threshold(_threshold)
 
-OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 _NOTHING = {"phase": IDLE, "n": 0, "rollout": "", "attempt": 0, "reason": "", "events": []}
 _TRIAL_FIELDS = (
     "slot",
@@ -38,45 +39,46 @@ _TRIAL_FIELDS = (
     "boots",
 )  # of the entry, while an update is committed
 _DOZE_MS = 50
+_ALIVE_MS = 30_000  # a connection that has been silent for longer is given up by the link
+_WATCHDOG_MIN_S = 60  # twice that
 
 
 class Agent:
     """One device's agent.
 
-    `config` is a Config (device.json by default; raises ConfigError when that is wrong). `selftest`, if given, is
-    called while a new image is on trial: True passes, False gives the image up, None asks to be called again.
+    `config` is a Config (device.json by default; raises ConfigError when that is wrong). `app` has the hooks of
+    app.App. With `watchdog_s`, at least 60, machine.WDT resets the chip when for so long no round trip through the
+    broker has been seen, nor an image been on trial; it can't be stopped any more.
     """
 
-    def __init__(self, config=None, selftest=None):
-        self.config = config = config or load()
-        self.selftest = selftest
+    def __init__(self, config=None, app=None, watchdog_s=0):
+        self.config = config = config or _config()
+        self.app = app or App()
         buffer = bytearray(PACKET_MAX)  # the largest thing that is ever held at once
         self.page = bytearray(limits.INDEX_PAGE * limits.INDEX_ENTRY)  # of the index, for the download
+        self._spare = None
         self.journal = Journal()
         self.entry = self.journal.read(buffer) or dict(_NOTHING)
         if self.journal.lost:
             self.entry["reason"] = reasons.STATE_LOST
         self.device = Device(config, self.journal)
         self.link = Link(buffer, config.id, config.host, config.port, config.user, config.password)
-        self.offer = None  # as decoded, once this boot has seen it
+        self.intake = Intake(self)
         self.download = None
         self.trial = None
         self._wifi = Wifi(config.wifi)
+        self._dog = _watchdog(watchdog_s) if watchdog_s else None
         self._reconnect = Backoff(limits.BACKOFF_S * 1000, limits.BACKOFF_MAX_S * 1000)
         self._connect_due = self._connected_at = self._told_at = ticks_ms()
+        self._held_until = None  # a long step, by the app
         self._k = 0  # acks told since boot
         self._w = self.journal.boots << 16  # wants sent, so that they grow over resets
-        self._waiting = None  # an offer that came while the present one may not be given up
-        self._heard = False  # whether the broker has told this boot anything that proves a way back
-        self._named = False  # whether this connection has delivered the offer that the entry holds
+        self._echoed = False  # whether our own state has come back in this boot
         self._heartbeat = 0
         self._echo_asked = False
-        self._content = ""
-        self._chunks = ""  # topic prefix of the content being fetched
         self._told = 0  # chunks done when progress was last told
         self.changed = True  # whether the state has changed since it was told
-        self._busy = True
-        self._booting = True
+        self.booting = True  # the slots are not surveyed yet
         self._work = work.wake_up(self)
 
     @property
@@ -84,27 +86,40 @@ class Agent:
         return self.entry["phase"]
 
     def step(self):
-        """One slice: at most one message, one sector or a few point operations, and what has to be said of it."""
+        """One slice: at most one message, one sector or a few point operations, and what has to be said of it.
+
+        Returns whether there is more to do at once.
+        """
+        busy = False
         try:
             if self.link.up:
-                self._listen()
+                busy = self._listen()
             else:
                 self._connect()
-            self._advance()
+            busy = self._advance() or busy
             if self.link.up:
                 self._tell()
         except OSError:  # only the link's: what touches the flash turns its errors into reasons
             self._hang_up()
+        if self._dog and (self.trial or (self.link.up and self.link.idle_ms() < _ALIVE_MS)):
+            self._dog.feed()
+        return busy
 
     def run(self):
         """Step for ever, asleep while there is nothing to do."""
         while True:
-            self.step()
-            if not self._busy:
+            if not self.step():
                 if self.link.up:
                     self.link.wait(_DOZE_MS)
                 else:
                     sleep_ms(_DOZE_MS)
+
+    async def serve(self):
+        """`run()` as a task of asyncio."""
+        from asyncio import sleep_ms as pause
+
+        while True:
+            await pause(0 if self.step() else _DOZE_MS)
 
     # For the work
 
@@ -128,51 +143,58 @@ class Agent:
         self._k += 1
         self.link.publish(self._topic("ack"), reports.ack(self.device, entry, self._k), 1)
         self.changed = True
+        answer(None, self.app.status, entry["phase"], reason)
+
+    def begin(self, doing):
+        """Work on this generator from the next step on."""
+        self._work = doing
 
     def end(self, event, reason="", **fields):
         """`go()`, and the update is over: what it held is let go."""
-        self._work = self.offer = self.trial = None
-        self._booting = False
+        self._work = self.intake.offer = self.trial = None
+        self.booting = False
         if self.download:
-            self.download.abort()
+            self.download.end()
             self.download = None
-            if self.link.up:
-                self.link.unsubscribe([self._chunks + "#"])
         for field in _TRIAL_FIELDS:
             self.entry.pop(field, None)
         self.go(event, reason, **fields)
-        gc.collect()
+        unload(EXAMINING + FETCHING + PROVING)
 
-    def fetch(self, download, content):
+    def fetch(self, download):
         """Generator: run `download` over the link."""
         self.download = download
-        self._content = content
-        self._chunks = self._topic("chunk/" + content + "/")
         self._told = 0
-        if self.link.up:
-            self.link.subscribe([self._chunks + "#"], 0)
         yield from download.run()
+        download.end()
 
     def heard(self):
         """Whether this boot has heard its broker: an offer has arrived, or our own state has come back."""
-        return self._heard
+        return self.intake.heard or self._echoed
 
     def may_ask(self):
         """Nothing is asked for on a connection that has not delivered the offer: it may have been withdrawn."""
-        return self.link.up and self._named
+        return self.link.up and self.intake.named
 
-    def ask(self, chunks, pages):
-        """Send a want for these chunks and index pages, both ascending."""
+    def may_take(self, step):
+        """Whether the app lets this long step happen now."""
+        now = ticks_ms()
+        if self._held_until is not None and ticks_diff(now, self._held_until) < 0:
+            return False
+        wait = wait_ms(self.app.before, step)
+        self._held_until = ticks_add(now, wait) if wait else None
+        return not wait
+
+    def lend(self):
+        """A buffer as long as a chunk, for the deliveries that need one; taken from the heap once."""
+        if not self._spare:
+            self._spare = bytearray(limits.CHUNK)
+        return self._spare
+
+    def next_w(self):
+        """The number of the next want."""
         self._w += 1
-        ranges = []
-        for chunk in chunks:
-            if ranges and ranges[-1][0] + ranges[-1][1] == chunk:
-                ranges[-1][1] += 1
-            else:
-                ranges.append([chunk, 1])
-        self.link.publish(
-            self._topic("want"), want.encode(self.entry["n"], self._content, self._w, ranges, pages)
-        )
+        return self._w
 
     # The connection
 
@@ -181,22 +203,21 @@ class Agent:
 
     def _connect(self):
         now = ticks_ms()
-        if ticks_diff(now, self._connect_due) < 0 or not self._wifi.ready():
+        if ticks_diff(now, self._connect_due) < 0 or not self._wifi.ready() or not self.may_take("connect"):
             return
         boot, conn = self.journal.boots, self.link.conn + 1
         self.link.open(self._topic("online"), reports.online(boot, conn, False))
         self._connected_at = ticks_ms()
-        self._named = self._echo_asked = False
+        self._echo_asked = False
         self.link.subscribe([self._topic("desired")])
         if self.download:
-            self.link.subscribe([self._chunks + "#"], 0)
+            self.download.reopen()
         self.link.publish(self._topic("online"), reports.online(boot, conn, True), 1, True)
         self.changed = True
 
     def _hang_up(self):
         self.link.close()
-        self._waiting = None  # the broker delivers it again
-        self._named = False
+        self.intake.hung_up()
         self._connect_due = ticks_add(ticks_ms(), self._reconnect.next())
 
     def _tell(self):
@@ -229,28 +250,38 @@ class Agent:
     # What arrives
 
     def _listen(self):
+        """Take at most one message. Returns whether there was one."""
+        source = self.download and self.download.source
         arrived = self.link.pump()
-        if self.download and self.link.receiving:
+        if source and self.link.receiving:
             self.download.alive()
         if not arrived:
-            return
+            return bool(source) and self._pull(source)
         topic, payload = arrived
-        if self.download and topic.startswith(self._chunks):
-            self._receive(topic[len(self._chunks) :], payload)
+        address = source.address(topic) if source else None
+        if address is not None:
+            self._receive(address, payload)
         elif topic == self._topic("desired"):
-            self._desired(bytes(payload))
+            self.intake.take(bytes(payload))
         elif topic == self._topic("state") and self.trial:
             self._echo(bytes(payload))
+        return True
+
+    def _pull(self, source):
+        """From a source that has a connection of its own."""
+        if source.wants_connection and self.may_take("fetch"):
+            source.connect()
+        arrived = source.pump()
+        if source.receiving:
+            self.download.alive()
+        if not arrived:
+            return False
+        self._receive(*arrived)
+        return True
 
     def _receive(self, address, payload):
-        """`address` is "<offset>" or "index/<page>"."""
         try:
-            if address.startswith("index/"):
-                needed = self.download.page(int(address[6:]), payload)
-            else:
-                needed = self.download.chunk(int(address), payload)
-        except ValueError:
-            return
+            needed = self.download.receive(address, payload)
         except OSError:
             self.end(on.FAIL, reasons.FLASH_ERROR)
             return
@@ -264,71 +295,40 @@ class Agent:
         except ProtocolError:
             return
         if said.get("boot") == self.journal.boots:
-            self._heard = True
-
-    def _desired(self, payload):
-        try:
-            offer = offers.decode(payload)
-        except ProtocolError as error:
-            self._unreadable(error)
-            return
-        self._heard = True
-        if self._booting or self.phase in COMMITTED:
-            self._waiting = offer
-        else:
-            self._take(offer)
-
-    def _unreadable(self, error):
-        """An offer that can't be read is refused under its number, as far as that could be read."""
-        n = error.n or self.entry["n"]
-        if self._booting or self.phase in COMMITTED or n < self.entry["n"]:
-            return
-        if n > self.entry["n"] and self.phase in OPEN:
-            self.end(on.WITHDRAW, reasons.SUPERSEDED)
-        if self.phase not in OPEN and (n > self.entry["n"] or self.entry["reason"] != error.reason):
-            self.end(on.REFUSE, error.reason, n=n)
-
-    def _take(self, offer):
-        """A readable offer or withdrawal, at a time when the present update may be given up."""
-        n = offer["n"]
-        newer = n > self.entry["n"]
-        if n < self.entry["n"]:
-            return
-        if offer.get("withdraw"):
-            if newer or self.phase in OPEN:
-                self.end(on.WITHDRAW, reasons.WITHDRAWN, n=n)
-            return
-        self._named = True
-        if newer:
-            if self.phase in OPEN:
-                self.end(on.WITHDRAW, reasons.SUPERSEDED)
-            self.go(on.OFFER, n=n, rollout=offer["rollout"], attempt=offer["attempt"])
-        elif self.phase not in OPEN:
-            return
-        if self.offer:  # the same offer again: perhaps its grant, perhaps a publisher that has come back
-            self.offer["start"] = offer["start"]
-            if self.download:
-                self.download.wake()
-        else:
-            self.offer = offer
-            self._work = work.update(self)
+            self._echoed = True
 
     # What is to be done
 
     def _advance(self):
+        """One slice of the work. Returns whether there is more to do at once."""
         if self.trial and self.trial.overdue():
             work.revert(self, self.trial.doubt)
-        if self._waiting and not self._booting and self.phase not in COMMITTED:
-            offer, self._waiting = self._waiting, None
-            self._take(offer)
+        self.intake.proceed()
         doing = self._work
+        busy = False
         try:
             # A generator yields True when it waits for something to arrive, anything else when it has more to do.
-            self._busy = bool(doing) and next(doing) is not True
+            busy = bool(doing) and next(doing) is not True
         except StopIteration:
-            self._busy = False
             if self._work is doing:
                 self._work = None
-            self._booting = False
+            self.booting = False
         if self.download and self.download.stalled and self.phase == DOWNLOADING:
-            self.go(on.SILENCE, reasons.NO_ANSWER)
+            self.go(on.SILENCE, self.download.reason)
+        return busy
+
+
+def _config():
+    from .config import load
+
+    config = load()
+    unload(EXAMINING)
+    return config
+
+
+def _watchdog(seconds):
+    if seconds < _WATCHDOG_MIN_S:
+        raise ValueError("watchdog_s must be at least %d" % _WATCHDOG_MIN_S)
+    from machine import WDT
+
+    return WDT(timeout=seconds * 1000)

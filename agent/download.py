@@ -8,32 +8,40 @@ there. `run()` is the generator that asks; `page()` and `chunk()` take what arri
 
 from binascii import unhexlify
 from hashlib import sha256
-from time import ticks_ms
+from time import ticks_add, ticks_diff, ticks_ms
 
-from .protocol import index
-from .protocol.limits import CHUNK, INDEX_ENTRY, INDEX_PAGE, WINDOW_FIRST
+from .backoff import jitter
+from .protocol import index, reasons
+from .protocol.limits import CHUNK, INDEX_ENTRY, INDEX_PAGE, STALLED_S, WINDOW_FIRST
 from .window import Window
 
 
 class Download:
-    """One slot on its way to one manifest. `done` and `total` count chunks; `stalled` says that nobody answers.
+    """One slot on its way to one manifest. `done`, `total` and `found` (in the slot already) count chunks.
 
-    `ask(chunks, pages)` sends a want and is only called while `may_ask()` is true. `buffer` takes one index page.
+    `sources` are tried in their order, and asked only while `may_ask()` is true; `source` is the present one, None
+    when all is over. `stalled` says that none of them answers, and `reason` why. `page` takes one index page;
+    `spare`, as long as a chunk, is there where chunks may come deflated, and None elsewhere.
     """
 
-    def __init__(self, manifest, slot, buffer, may_ask, ask):
+    def __init__(self, manifest, slot, page, sources, may_ask, spare=None):
         image = manifest["component"]
         self.size = image["size"]
         self.total = index.chunks(self.size)
         self.done = 0
+        self.found = 0
         self.stalled = False
+        self.reason = reasons.NO_ANSWER
+        self.source = sources[0]
+        self._sources = sources
+        self._again = None  # when the next round over all sources begins, once stalled
         self._digests = manifest["index"]
         self._slot = slot
         self._may_ask = may_ask
-        self._ask = ask
         self._handle = None
         self._number = -1  # of the page being worked on
-        self._entries = buffer
+        self._entries = page
+        self._spare = spare
         self._here = False  # whether that page is in `_entries`
         self._missing = bytearray(INDEX_PAGE // 8)  # one bit per chunk of the page
         self._left = 0  # bits set
@@ -42,8 +50,8 @@ class Download:
 
     def run(self):
         """Generator: returns when every chunk of the slot agrees with the index. Raises OSError from the flash."""
-        self.done = 0
         self._slot.forget()
+        self.source.open()
         size = WINDOW_FIRST
         for number in range(index.pages(self.size)):
             self._number = number
@@ -58,8 +66,11 @@ class Download:
             size = self._window.size
         self._window = None
 
-    def abort(self):
-        """Give up; what has been written stays in the slot and is found again."""
+    def end(self):
+        """Let go of the source and the flash; what has been written stays in the slot and is found again."""
+        if self.source:
+            self.source.close()
+            self.source = None
         if self._handle:
             self._slot.partition.ota_abort(self._handle)
             self._handle = None
@@ -77,24 +88,53 @@ class Download:
                 self._cut = True
             elif self._cut:
                 self.wake()
+            elif self.source.refused or self._window.silent(now):
+                self._give_way(now)
             else:
-                self.stalled = self._window.silent(now)
                 asked = self._window.ask(now)
                 if asked:
                     ask(asked)
             yield True
 
+    def _give_way(self, now):
+        """The present source is of no use: on to the next. After the last one rests a while, then begins anew."""
+        self.reason = self.source.refused or self.reason
+        at = self._sources.index(self.source) + 1
+        if at == len(self._sources):
+            at = 0
+            if self._again is None:
+                self.stalled = True
+                self._again = ticks_add(now, jitter(STALLED_S * 1000))
+            if ticks_diff(now, self._again) < 0:
+                return
+        self._turn_to(self._sources[at])
+
+    def _turn_to(self, source):
+        self._again = None
+        self.source.close()
+        self.source = source
+        source.open()
+        self._window.restart(ticks_ms())
+
+    def reopen(self):
+        """There is a new connection to the broker."""
+        if self.source:
+            self.source.open()
+
     def wake(self):
         """Ask anew for everything: the connection that carried the wants is gone, or the host has come back."""
         self._cut = False
         if self._window:
-            self._window.repeat(ticks_ms())
+            if self.stalled:
+                self._turn_to(self._sources[0])
+            else:
+                self._window.repeat(ticks_ms())
 
     def _ask_pages(self, numbers):
-        self._ask([], numbers)
+        self.source.ask([], numbers)
 
     def _ask_chunks(self, chunks):
-        self._ask(chunks, [])
+        self.source.ask(chunks, [])
 
     def _needs_any(self):
         return self._left
@@ -118,6 +158,7 @@ class Download:
             found = self._slot.entry(chunk * CHUNK, index.chunk_length(self.size, chunk))
             if found == self._entry(chunk):
                 self.done += 1
+                self.found += 1
             else:
                 self._missing[bit >> 3] |= 1 << (bit & 7)
                 self._left += 1
@@ -128,33 +169,61 @@ class Download:
         if self._window:
             self._window.alive(ticks_ms())
 
-    def page(self, number, payload):
-        """An index page has come. Returns whether it was needed; one that is not what the manifest says is ignored."""
-        if number == self._number and not self._here and len(payload) <= len(self._entries):
-            if sha256(payload).digest() == unhexlify(self._digests[number]):
-                self._entries[: len(payload)] = payload
-                self._here = True
-                self._window.arrived(number, ticks_ms())
-                return True
-            self._window.spoiled(number)
-        return False
+    def receive(self, address, payload):
+        """What the source has delivered for `address`, "<offset>" or "index/<page>". Returns whether it was needed.
 
-    def chunk(self, offset, payload):
-        """A chunk has come. Returns whether it was needed and is now in flash.
-
-        What is not needed, has the wrong length or does not agree with the index is ignored: it will be asked for
-        again. Raises OSError from the flash.
+        What was not asked for, is there already or is not what was signed is ignored. Raises OSError from the flash.
         """
+        try:
+            if address.startswith("index/"):
+                needed = self._page(int(address[6:]), payload)
+            else:
+                needed = self._chunk(int(address), payload)
+        except ValueError:
+            return False
+        if needed:
+            self.stalled = False
+            self.reason = reasons.NO_ANSWER
+            self._again = None
+        return needed
+
+    def _page(self, number, payload):
+        if number != self._number or self._here or len(payload) > len(self._entries):
+            return False
+        if sha256(payload).digest() != unhexlify(self._digests[number]):
+            self.reason = reasons.BAD_INDEX
+            self._window.spoiled(number)
+            return False
+        self._entries[: len(payload)] = payload
+        self._here = True
+        self._window.arrived(number, ticks_ms())
+        return True
+
+    def _chunk(self, offset, payload):
+        """Check, and write: one erase and one program of one sector."""
         chunk, rest = divmod(offset, CHUNK)
         if rest or not self._here or chunk // INDEX_PAGE != self._number or not self._needs(chunk):
             return False
-        if len(payload) != index.chunk_length(self.size, chunk) or index.entry(payload) != self._entry(chunk):
+        data = self._plain(payload, index.chunk_length(self.size, chunk))
+        if not data or index.entry(data) != self._entry(chunk):
             self._window.spoiled(chunk)
             return False
-        self._slot.partition.ota_write_with_offset(self._open(), payload, offset)
+        self._slot.partition.ota_write_with_offset(self._open(), data, offset)
         bit = chunk % INDEX_PAGE
         self._missing[bit >> 3] &= ~(1 << (bit & 7))
         self._left -= 1
         self.done += 1
         self._window.arrived(chunk, ticks_ms())
         return True
+
+    def _plain(self, payload, length):
+        """The chunk of `length` bytes that `payload` stands for, or None."""
+        if len(payload) == length:
+            return payload
+        if self._spare and len(payload) < length:
+            from .inflate import inflate  # not before it is needed: most contents of a small heap come raw
+
+            view = memoryview(self._spare)[:length]
+            if inflate(payload, view):
+                return view
+        return None

@@ -62,23 +62,23 @@ def state(device, entry, k, progress):
 def ack(device, entry, k):
     """The `ack` of the transition that `entry` has just made."""
     running = device.running
-    return encode(
-        {
-            "v": limits.VERSION,
-            "epoch": _hex(device.journal.epoch),
-            "boot": device.journal.boots,
-            "k": k,
-            "n": entry["n"],
-            "rollout": entry["rollout"],
-            "attempt": entry["attempt"],
-            "phase": entry["phase"],
-            "reason": entry["reason"],
-            "slot": running.label,
-            "app_state": running.state(),
-            "sha256": _hex(running.sha256),
-        },
-        limits.ACK_MAX,
-    )
+    fields = {
+        "v": limits.VERSION,
+        "epoch": _hex(device.journal.epoch),
+        "boot": device.journal.boots,
+        "k": k,
+        "n": entry["n"],
+        "rollout": entry["rollout"],
+        "attempt": entry["attempt"],
+        "phase": entry["phase"],
+        "reason": entry["reason"],
+        "slot": running.label,
+        "app_state": running.state(),
+        "sha256": _hex(running.sha256),
+    }
+    if entry.get("saved"):
+        fields["saved"] = entry["saved"]
+    return encode(fields, limits.ACK_MAX)
 
 
 def online(boot, conn, there):

@@ -5,8 +5,8 @@ from binascii import unhexlify
 from .protocol import reasons
 from .protocol.limits import ATTEMPTS_MAX, UNREACHABLE_MAX
 
-SOURCES = ("direct",)  # deliveries this agent knows; `https://…` and `store` come with later versions
-ENCODINGS = ("raw",)
+SOURCES = ("direct", "store")  # deliveries that need nothing but the broker
+ENCODINGS = ("raw", "deflate")
 
 
 def refusal(manifest, offer, device):

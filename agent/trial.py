@@ -12,9 +12,7 @@ from .esp32_ota import Partition
 from .examine import verified
 from .protocol import reasons
 from .protocol.errors import ProtocolError
-from .protocol.limits import CONFIRM_S
-
-BOOTS_MAX = 3  # of one unconfirmed image, which only a boot loader without rollback gives more than one
+from .protocol.limits import BOOTS_MAX, CONFIRM_S
 
 
 class Trial:

@@ -96,6 +96,12 @@ class Window:
     def stalled(self):
         return self._silence.tries >= TRIES
 
+    def restart(self, now):
+        """Somebody else is asked from now on: everything outstanding, with fresh patience."""
+        self._silence.reset()
+        self._patience = _WINDOW_MS
+        self.repeat(now)
+
     def repeat(self, now):
         """Count everything asked as lost, as when the connection that carried the wants is gone."""
         self._lost += self._older + self._latest

@@ -8,14 +8,13 @@ from machine import PWRON_RESET, reset, reset_cause
 from time import ticks_diff, ticks_ms
 
 from . import transitions as on
-from .download import Download
-from .examine import examined
+from .app import answer, wait_ms
+from .heap import EXAMINING, unload
 from .journal import JournalError
-from .protocol import reasons
+from .protocol import index, reasons
 from .protocol.errors import ProtocolError
-from .protocol.offer import NOW
-from .protocol.phases import COMMITTED, TESTING
-from .trial import BOOTS_MAX, Trial
+from .protocol.limits import BOOTS_MAX
+from .protocol.phases import COMMITTED, DEFERRED, TESTING
 
 _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reboot
 
@@ -43,7 +42,9 @@ def _settle(agent):
     tries = entry["boots"] + 1
     if device.running.label == entry["slot"]:
         agent.go(on.NEW_BOOTED, boots=tries)
-        agent.trial = Trial(agent.entry, device, agent.selftest, agent.heard)
+        from .trial import Trial
+
+        agent.trial = Trial(agent.entry, device, lambda: answer(False, agent.app.selftest), agent.heard)
         return
     if entry["phase"] != TESTING and device.target.state() == "UNDEFINED" and tries <= BOOTS_MAX:
         # otadata has no record of the new image: the power went before set_boot, or tore the record.
@@ -89,8 +90,15 @@ def revert(agent, reason):
 def update(agent):
     """One offer, from its examination to the reboot."""
     device = agent.device
+    offer = agent.intake.offer
     try:
-        manifest = yield from examined(agent.offer, device)
+        from .examine import examined
+
+        manifest = yield from examined(offer, device)
+        del examined
+        unload(EXAMINING)
+        if answer(False, agent.app.veto, manifest):
+            raise ProtocolError(reasons.VETOED_BY_APP, "by the app")
     except ProtocolError as error:
         agent.end(on.REFUSE, error.reason)
         return
@@ -100,29 +108,57 @@ def update(agent):
         if held:
             agent.end(on.HELD, reasons.ALREADY_RUNNING)
             return
-    while agent.offer["start"] != NOW:
+    while offer["start"] != "now":
         yield True
+    yield from _yield_to(agent, manifest)
     try:
         agent.go(on.ACCEPT)
+        answer(None, agent.app.prepare)
         yield from _fill(agent, manifest)
         yield from _activate(agent, manifest)
     except ProtocolError as error:
         agent.end(on.FAIL, error.reason)
+    except MemoryError:
+        agent.end(on.FAIL, reasons.NO_MEMORY)
     except (OSError, JournalError):
         agent.end(on.FAIL, reasons.FLASH_ERROR)
 
 
+def _yield_to(agent, manifest):
+    """Generator: wait as long as the app asks for."""
+    while True:
+        wait = wait_ms(agent.app.defer, manifest)
+        if not wait:
+            return
+        if agent.phase != DEFERRED:
+            agent.go(on.DEFER, reasons.DEFERRED_BY_APP)
+        began = ticks_ms()
+        while ticks_diff(ticks_ms(), began) < wait:
+            yield True
+
+
 def _fill(agent, manifest):
     """Bring the target slot to the signed digest; one repair is allowed."""
+    from .download import Download
+    from .sources import opened
+
     component = manifest["component"]
     target = agent.device.target
+    saved = index.chunks(component["size"])
     for repaired in (False, True):
         held = yield from target.holds(component)
         if not held:
-            yield from agent.fetch(
-                Download(manifest, target, agent.page, agent.may_ask, agent.ask), manifest["content"]
+            download = Download(
+                manifest,
+                target,
+                agent.page,
+                opened(agent, manifest),
+                agent.may_ask,
+                agent.lend() if manifest["encoding"] == "deflate" else None,
             )
-        agent.go(on.COMPLETE)
+            yield from agent.fetch(download)
+            saved = min(saved, download.found)
+        agent.go(on.COMPLETE, saved=saved)
         held = yield from target.holds(component)
         if held:
             break
@@ -138,19 +174,19 @@ def _activate(agent, manifest):
     """Tell the boot loader, then reset. The manifest is stored first: the new image has to verify it again."""
     target = agent.device.target
     component = manifest["component"]
-    if agent.download:
-        agent.download.abort()
     try:
         yield from target.seal(component["size"])
     except OSError:
         raise ProtocolError(reasons.BAD_IMAGE, "the slot holds no image that boots")
+    while not agent.may_take("set_boot"):
+        yield True
     boots = agent.entry.get("boots", 0)  # above 0 when a power cut had come between here and the first boot
     agent.go(
         on.MATCH,
         slot=target.label,
         sha256=component["sha256"],
         sequence=manifest["sequence"],
-        manifest=agent.offer["manifest"],
+        manifest=agent.intake.offer["manifest"],
         boots=boots,
     )
     # The guard in boot.py gives the agent the time to say why before it resets the chip without a word.
@@ -162,6 +198,8 @@ def _activate(agent, manifest):
     agent.go(on.BOOT_SET)
     began = ticks_ms()
     while agent.link.up and not agent.link.settled() and ticks_diff(ticks_ms(), began) < _FAREWELL_MS:
+        yield True
+    while not agent.may_take("reboot"):
         yield True
     agent.link.close()
     reset()

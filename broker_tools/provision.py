@@ -8,10 +8,12 @@ import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from broker_tools.broker_url import BrokerUrl
+from broker_tools.bytecode import compile_all
 from broker_tools.errors import OtafleetError
 
 CONFIG = "otafleet/device.json"
@@ -73,8 +75,9 @@ def agent_file(name: str) -> bytes:
     return (agent_folder() / name).read_bytes()
 
 
-def agent_files() -> dict[str, bytes]:
-    """The agent as a board keeps it: paths from the board's root, such as lib/agent/agent.py, and contents.
+@cache
+def agent_files() -> Mapping[str, bytes]:
+    """The agent as a board keeps it: paths from the board's root, such as lib/agent/agent.mpy, and contents.
 
     boot.py and main.py are not among them: they go to the root. Nor is what only the host loads.
     """
@@ -84,7 +87,7 @@ def agent_files() -> dict[str, bytes]:
         name = path.relative_to(root).as_posix()
         if name not in {"boot.py", "main.py"} and not name.startswith(_HOST_ONLY):
             found[f"lib/agent/{name}"] = path.read_bytes()
-    return found
+    return compile_all(found)
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 A folder holds one twin: `flash.bin`, and `vfs/`, which is what the board sees as its root.
 """
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 
 from broker_tools import exits
 from broker_tools.errors import OtafleetError, os_reason
-from broker_tools.provision import CONFIG, DEFAULTS, Settings, agent_file, agent_folder, decode, encode
+from broker_tools.provision import CONFIG, DEFAULTS, Settings, agent_file, agent_files, decode, encode
 from firmware.twin import chips
 from firmware.twin.errors import TwinError
 from firmware.twin.flash import PowerCut
@@ -108,8 +109,9 @@ def _make(folder: Path, settings: Settings, app: bytes | None, chip: str, libs: 
             "boot.py": agent_file("boot.py"),
             "main.py": agent_file("main.py"),
             CONFIG: encode(fields),
+            **agent_files(),
         },
-        libs={"agent": agent_folder(), **libs},
+        libs=libs,
     )
     made.close()
 
@@ -125,12 +127,20 @@ def _tell(folder: Path, settings: Settings, app: bytes | None) -> None:
     told = settings.apply(fields)
     if told != fields:
         path.write_bytes(encode(told))
-    # After an upgrade or a move of this package the agent is elsewhere, and the guard has to be of its age.
-    link = folder / "vfs" / "lib" / "agent"
-    if link.is_symlink() and link.readlink() != agent_folder():
-        link.unlink()
-        link.symlink_to(agent_folder())
-    (folder / "vfs" / "boot.py").write_bytes(agent_file("boot.py"))
+    _renew(folder / "vfs")
+
+
+def _renew(root: Path) -> None:
+    """Bring the agent and its guard to the age of this package."""
+    library = root / "lib" / "agent"
+    if library.is_symlink():
+        library.unlink()
+    elif library.exists():
+        shutil.rmtree(library)
+    for name, content in {**agent_files(), "boot.py": agent_file("boot.py")}.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

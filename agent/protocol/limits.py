@@ -57,6 +57,7 @@ CONFIRM_S_MIN = 1
 CONFIRM_S_MAX = 86400
 ECHO_S = 10  # how long a new image waits for its "desired" before it asks for the echo of its "state"
 ATTEMPTS_MAX = 3  # times that a higher "attempt" lifts a quarantine
+BOOTS_MAX = 3  # of one unconfirmed image, which only a boot loader without rollback gives more than one
 UNREACHABLE_MAX = 3  # times that an image may fail to reach the broker before it is quarantined
 PROGRESS_PERCENT = 10  # progress is reported at this step or after PROGRESS_S, whichever is later
 PROGRESS_S = 30

@@ -6,8 +6,19 @@ from broker_tools.image import parse
 from tests.e2e.images import COLLECTS, CRASHES, LOST, WORKS
 
 NEVER_YIELDS = b"while True:\n    pass\n"
-FAILS_ITS_TEST = COLLECTS + b"from agent.agent import Agent\nAgent(selftest=lambda: False).run()\n"
-NEVER_PASSES_ITS_TEST = COLLECTS + b"from agent.agent import Agent\nAgent(selftest=lambda: None).run()\n"
+TESTS_ITSELF = """
+from agent.agent import Agent
+from agent.app import App
+
+class Tested(App):
+    def selftest(self):
+        %s
+
+Agent(app=Tested()).run()
+"""
+FAILS_ITS_TEST = COLLECTS + (TESTS_ITSELF % "return False").encode()
+NEVER_PASSES_ITS_TEST = COLLECTS + (TESTS_ITSELF % "return None").encode()
+TRIPS_OVER_ITS_TEST = COLLECTS + (TESTS_ITSELF % "raise OSError(5)").encode()
 WAITS_FOR_A_FILE = b"import os\nwhile 'go' not in os.listdir('/'):\n    pass\n"
 RESETS = b"import machine\nmachine.reset()\n"
 
@@ -23,6 +34,7 @@ RESETS = b"import machine\nmachine.reset()\n"
         (LOST, "unreachable", 6),
         (FAILS_ITS_TEST, "selftest_failed", 6),
         (NEVER_PASSES_ITS_TEST, "selftest_failed", 6),
+        (TRIPS_OVER_ITS_TEST, "selftest_failed", 6),
     ],
     ids=[
         "crashes",
@@ -31,6 +43,7 @@ RESETS = b"import machine\nmachine.reset()\n"
         "joins another Wi-Fi",
         "fails its test",
         "never passes its test",
+        "trips over its test",
     ],
 )
 def test_a_bad_image_is_undone(otafleet, kitchen, image, publish, watch, code, reason, confirm_s):

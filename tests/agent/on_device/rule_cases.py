@@ -45,8 +45,9 @@ def test_rules_as_a_table():
     assert refusal(component={"size": 1_572_865}) == reasons.TOO_LARGE
     assert refusal(sequence=99) == reasons.BELOW_FLOOR
     assert refusal(expires=999) == reasons.EXPIRED
-    assert refusal(encoding="deflate") == reasons.UNSUPPORTED_ENCODING
-    assert refusal(source=["store", "https://example.org/x"]) == reasons.UNSUPPORTED_SOURCE
+    assert refusal(encoding="deflate") is None
+    assert refusal(encoding="lzma") == reasons.UNSUPPORTED_ENCODING
+    assert refusal(source=["carrier_pigeon", "https://example.org/x"]) == reasons.UNSUPPORTED_SOURCE
     assert refusal(source=["store", "direct"]) is None
 
 

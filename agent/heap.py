@@ -1,0 +1,21 @@
+"""Modules that only one phase needs: a small heap has no room for all of them at once."""
+
+import gc
+import sys
+
+_PACKAGE = __name__.rpartition(".")[0]
+
+EXAMINING = ("examine", "p256", "protocol.manifest", "protocol.offer")
+FETCHING = ("sources", "direct", "store", "web", "http", "inflate", "download", "window", "protocol.want")
+PROVING = ("trial",)
+
+
+def unload(names):
+    """Forget these modules of the agent, "examine" or "protocol.manifest", until they are imported again."""
+    for name in names:
+        path = _PACKAGE + "." + name
+        if path in sys.modules:
+            package, _, last = path.rpartition(".")
+            del sys.modules[path]
+            delattr(sys.modules[package], last)
+    gc.collect()
