@@ -76,7 +76,7 @@ def for_flash(image: bytes, size: int) -> bytes:
 def revisions(image: bytes) -> tuple[int, int]:
     """Return the lowest and the highest revision of the chip (major * 100 + minor) that an image, also an app, runs on.
 
-    ESP-IDF checks both of an app before it boots; esptool checks both of everything that it writes.
+    ESP-IDF boots no app outside of them; esptool 5 writes no such bootloader, but only notes it of an app.
     """
     low, high = _REVISIONS.unpack_from(image, 15)
     return low, high or _NO_LIMIT
