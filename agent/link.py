@@ -138,6 +138,10 @@ class Link:
         """Whether the broker has acknowledged all that was sent to it."""
         return not self._unanswered
 
+    def idle_ms(self):
+        """Milliseconds since the last byte from the broker."""
+        return ticks_diff(ticks_ms(), self._heard)
+
     def wait(self, milliseconds):
         """Sleep until the broker sends something, or takes what waits for it; at most `milliseconds`."""
         self._poll.modify(self._sock, POLLIN | POLLOUT if self._waiting() else POLLIN)
@@ -205,7 +209,7 @@ class Link:
         if self._pinged:
             if ticks_diff(now, self._ping_due) > 0:
                 raise OSError(110)  # ETIMEDOUT: half-open
-        elif ticks_diff(now, self._heard) >= PING_AFTER_MS or ticks_diff(now, self._said) >= PING_AFTER_MS:
+        elif self.idle_ms() >= PING_AFTER_MS or ticks_diff(now, self._said) >= PING_AFTER_MS:
             self._pinged = True
             self._ping_due = ticks_add(now, PING_WAIT_MS)
             self._send(packets.PINGREQ)
