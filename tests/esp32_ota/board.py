@@ -1,4 +1,7 @@
-"""A device that makes calls of esp32_ota and says what came of them. Here it is a twin."""
+"""A device that makes calls of esp32_ota and says what came of them. Here it is a twin; real_board.py has a real one.
+
+Where flash is concerned, both take addresses: a test asks the board for them (`address`, `slot_size`).
+"""
 
 import json
 
@@ -27,6 +30,15 @@ class Board:
         for label, name in slots.items():
             twin.flash.load(SLOT[label], images[name])
         twin.close()
+        self.address = {row.label: row.address for row in table}
+        """Where each partition begins."""
+        self.slot_size = next((row.size for row in table if row.label == "ota_1"), 0)
+        self.app_size = len(images[slots["ota_0"]]) if "ota_0" in slots else 0
+        """Length in bytes of the app that runs at first, which can be written from the image "running"."""
+
+    def put(self, path, data):
+        """Put a file where a program on the device finds it at `path`."""
+        (self.folder / "vfs" / path).write_bytes(data)
 
     def load(self, address, data):
         """Put bytes into flash as a programmer on the bench does."""
@@ -41,6 +53,15 @@ class Board:
             return twin.flash.read(address, size)
         finally:
             twin.close()
+
+    def holds(self, address, data):
+        """Whether these bytes lie in flash."""
+        return self.read(address, len(data)) == data
+
+    def check_erases(self, label, wanted):
+        """Hold how often sectors were erased, each by its number in a partition, against `wanted`."""
+        first = self.address[label] // SECTOR
+        assert {n: self.counts[first + n].erases for n in wanted} == wanted
 
     def call(self, steps):
         """Power on, make the calls in order, power off; the answers: r, value, code, otadata."""

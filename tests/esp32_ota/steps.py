@@ -3,7 +3,6 @@
 What it comes to: None for no error, an error's name, or the value that is returned.
 """
 
-SLOT_SIZE = 0x180000
 OK = None
 ARG = "ESP_ERR_INVALID_ARG"
 STATE = "ESP_ERR_INVALID_STATE"
@@ -14,6 +13,8 @@ CONFLICT = "ESP_ERR_OTA_PARTITION_CONFLICT"
 INVALID = "ESP_ERR_OTA_VALIDATE_FAILED"
 NO_WAY_BACK = "ESP_ERR_OTA_ROLLBACK_FAILED"
 PENDING = "ESP_ERR_OTA_ROLLBACK_INVALID_STATE"
+RUNNING = "running"
+"""The name, among images, of the app that runs."""
 NEW, PENDING_VERIFY, VALID, INVALID_STATE, ABORTED, UNDEFINED = 0, 1, 2, 3, 4, -1
 # The codes that #7048's users see (ports/esp32/mphalport.c), by ESP-IDF's name.
 CODES = {

@@ -1,7 +1,9 @@
-"""The class itself: what it adds to esp32.Partition, how it takes its place, and its long work in steps; on a twin."""
+"""The class itself: what it adds to esp32.Partition, how it takes its place, and its long work in steps."""
+
+import pytest
 
 from firmware.twin.partition_table import DEFAULT, Partition
-from tests.esp32_ota.board import SECTOR, SLOT, Board
+from tests.esp32_ota.board import SECTOR, Board
 from tests.esp32_ota.steps import OK, check, resume, whole
 
 STATES = ("NEW", "PENDING_VERIFY", "VALID", "INVALID", "ABORTED", "UNDEFINED")
@@ -55,6 +57,7 @@ print("END")
     assert printed == ["[]", "[0, 1, 2, 3, 4, -1]"]
 
 
+@pytest.mark.twin_only("it has another partition table")
 def test_what_find_and_get_next_update_give_can_update_too(tmp_path, images):
     # Last: a type of the user's own, which esp32.Partition finds by type but not by label, and a label of an app.
     odd = Partition(0x40, 1, 0x310000, 0x10000, "odd")
@@ -85,9 +88,9 @@ print("END")
     ]
 
 
-def test_erasing_and_verifying_can_be_done_in_steps(board, images):
-    size = len(images["esp32"])
-    check(board, [(resume(), OK), *whole("esp32", size)])
+@pytest.mark.twin_only("native code, where the firmware has any, takes fewer steps")
+def test_erasing_and_verifying_can_be_done_in_steps(board, app, size):
+    check(board, [(resume(), OK), *whole("app", size)])
     printed = board.run(
         """
 from esp32_ota import Partition
@@ -105,13 +108,13 @@ print("END")
 """
     )
     steps = int(printed[0])
-    assert size // SECTOR <= steps <= size // SECTOR + 2 * images["esp32"][1]
+    assert size // SECTOR <= steps <= size // SECTOR + 2 * app[1]
     assert "ESP_ERR_NOT_FOUND" in printed[1]
-    first = SLOT["ota_1"] // SECTOR
     # One sector in the first step, on top of the one erase of the update.
-    assert [n.erases for n in board.counts[first : first + 3]] == [2, 1, 1]
+    board.check_erases("ota_1", {0: 2, 1: 1, 2: 1})
 
 
+@pytest.mark.twin_only("it has another partition table")
 def test_a_table_without_ota_has_no_slots_and_no_states(tmp_path, images):
     table = [Partition(1, 2, 0x9000, 0x6000, "nvs"), Partition(0, 0, 0x10000, 0x1F0000, "factory")]
     board = Board(tmp_path, {"esp32": images["esp32"]}, {"ota_0": "esp32"}, table=table)
@@ -146,6 +149,7 @@ print("END")
     ]
 
 
+@pytest.mark.twin_only("it has another partition table")
 def test_a_factory_app_updates_into_the_first_slot_and_is_what_remains_to_go_back_to(tmp_path, images):
     table = [
         Partition(1, 2, 0x9000, 0x4000, "nvs"),

@@ -9,6 +9,7 @@ import pytest
 from tests.esp32_ota.board import SECTOR, SLOT
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.twin_only("its firmware is a stand-in")
 STAND_INS = ROOT / "tests" / "esp32_ota" / "on_device"
 ALL = """
 slot = Partition("ota_1")
@@ -53,16 +54,14 @@ TOLD_BY_7048 = [
 @pytest.fixture
 def native(board):
     """The board's firmware has our C module."""
-    source = (STAND_INS / "c_module.py").read_bytes()
-    (board.folder / "vfs" / "lib" / "_otafleet.py").write_bytes(source)
+    board.put("lib/_otafleet.py", (STAND_INS / "c_module.py").read_bytes())
     return board
 
 
 @pytest.fixture
 def merged(board):
     """The board's firmware can be given the functions of #7048."""
-    source = (STAND_INS / "pull_7048.py").read_bytes()
-    (board.folder / "vfs" / "lib" / "pull_7048.py").write_bytes(source)
+    board.put("lib/pull_7048.py", (STAND_INS / "pull_7048.py").read_bytes())
     return board
 
 

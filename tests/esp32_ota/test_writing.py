@@ -1,10 +1,10 @@
-"""Handles, erasing and writing, call by call, as #7048 and ESP-IDF 5.5 have them; on a twin."""
+"""Handles, erasing and writing, call by call, as #7048 and ESP-IDF 5.5 have them; on a twin or a board."""
 
 import random
 
 import pytest
 
-from tests.esp32_ota.board import SECTOR, SLOT
+from tests.esp32_ota.board import SECTOR
 from tests.esp32_ota.steps import (
     ARG,
     CONFLICT,
@@ -13,7 +13,6 @@ from tests.esp32_ota.steps import (
     OK,
     RESET,
     SIZE,
-    SLOT_SIZE,
     abort,
     begin,
     check,
@@ -26,14 +25,15 @@ from tests.esp32_ota.steps import (
 
 
 def test_what_begin_and_resume_refuse_and_in_which_order(board):
+    more = board.slot_size + 1
     rows = []
     for start in (begin, resume):
         rows += [
             (start("vfs"), ARG),
-            (start("otadata", SLOT_SIZE + 1), ARG),
+            (start("otadata", more), ARG),
             (start("ota_0"), CONFLICT),
-            (start("ota_0", SLOT_SIZE + 1), CONFLICT),
-            (start("ota_1", SLOT_SIZE + 1), SIZE),
+            (start("ota_0", more), CONFLICT),
+            (start("ota_1", more), SIZE),
             (start("ota_1", -3), SIZE),
             (start("ota_1", "1"), "TypeError"),
         ]
@@ -89,7 +89,7 @@ def test_end_and_abort_free_the_handle_whatever_comes_of_it(board, size):
             (abort(), OK),
             (abort(), NOT_FOUND),
             (begin(size=size), OK),
-            *whole("esp32", size),
+            *whole("app", size),
             (end(), OK),
             (abort(), NOT_FOUND),
         ],
@@ -103,7 +103,7 @@ def test_an_image_has_to_begin_with_its_magic_but_the_handle_survives(board, siz
             (begin(size=size), OK),
             (write(b"\x00"), INVALID),
             (write(b"PK"), INVALID),
-            *whole("esp32", size, offset=False),
+            *whole("app", size, offset=False),
             (end(), OK),
             # At an offset nothing is asked: 0xE9 may come last.
             (begin(size=4096), OK),
@@ -116,77 +116,74 @@ def test_an_image_has_to_begin_with_its_magic_but_the_handle_survives(board, siz
 def test_writes_up_to_the_last_byte_of_the_slot_and_not_one_more(board, start):
     # Only the last sectors are needed: whole-slot erases belong to another test.
     rows = [(start(size=-2), OK)] if start is begin else [(start(), OK)]
+    end_of_slot = board.slot_size
     check(
         board,
         [
             *rows,
-            (write_at(SLOT_SIZE - 16, bytes(16)), OK),
-            (write_at(SLOT_SIZE - 15, bytes(16)), SIZE),
-            (write_at(SLOT_SIZE - 1, bytes(4096)), SIZE),
-            (write_at(SLOT_SIZE, b""), OK),
-            (write_at(SLOT_SIZE, b"\0"), SIZE),
-            (write_at(SLOT_SIZE + 1, b"\0"), ARG),
+            (write_at(end_of_slot - 16, bytes(16)), OK),
+            (write_at(end_of_slot - 15, bytes(16)), SIZE),
+            (write_at(end_of_slot - 1, bytes(4096)), SIZE),
+            (write_at(end_of_slot, b""), OK),
+            (write_at(end_of_slot, b"\0"), SIZE),
+            (write_at(end_of_slot + 1, b"\0"), ARG),
             (write_at(-1, b"\0"), ARG),
         ],
     )
-    assert board.counts[(SLOT["ota_1"] + SLOT_SIZE) // SECTOR - 1].erases == 1
-    assert board.counts[(SLOT["ota_1"] + SLOT_SIZE) // SECTOR].erases == 0
+    sectors = end_of_slot // SECTOR
+    board.check_erases("ota_1", {sectors - 1: 1, sectors: 0})
 
 
 @pytest.mark.parametrize("erase", [0, -1, 1, 4096, 4097, 75_616])
 def test_begin_erases_what_it_is_told_rounded_up(board, erase):
     check(board, [(begin(size=erase), OK)])
-    first = SLOT["ota_1"] // SECTOR
-    count = (erase + SECTOR - 1) // SECTOR if erase > 0 else SLOT_SIZE // SECTOR
-    assert [n.erases for n in board.counts[first : first + count]] == [1] * count
-    assert board.counts[first - 1].erases == board.counts[first + count].erases == 0
+    count = (erase + SECTOR - 1) // SECTOR if erase > 0 else board.slot_size // SECTOR
+    board.check_erases("ota_1", {-1: 0, **dict.fromkeys(range(count), 1), count: 0})
 
 
 @pytest.mark.parametrize("offset", [True, False])
 @pytest.mark.parametrize("erase", [0, -1, -2, "size", "resume"])
 @pytest.mark.parametrize("chunk", [4096, 1000, 9000])
-def test_every_way_to_write_an_image_ends_in_that_image(board, images, size, erase, chunk, offset):
+def test_every_way_to_write_an_image_ends_in_that_image(board, app, size, erase, chunk, offset):
     start = resume(size=size) if erase == "resume" else begin(size=size if erase == "size" else erase)
-    check(board, [(start, OK), *whole("esp32", size, chunk=chunk, offset=offset), (end(), OK)])
-    assert board.read(SLOT["ota_1"], size) == images["esp32"]
-    used = slice(SLOT["ota_1"] // SECTOR, (SLOT["ota_1"] + size) // SECTOR + 1)
-    assert {n.erases for n in board.counts[used]} == {1}
+    check(board, [(start, OK), *whole("app", size, chunk=chunk, offset=offset), (end(), OK)])
+    assert board.holds(board.address["ota_1"], app)
+    board.check_erases("ota_1", dict.fromkeys(range(size // SECTOR + 1), 1))
 
 
 @pytest.mark.parametrize("chunk", [4096, 1024, 1500])
-def test_resume_erases_each_sector_once_in_whatever_order_it_is_written(board, images, size, chunk):
-    old = random.Random(1).randbytes(SLOT_SIZE)
-    board.load(SLOT["ota_1"], old)
-    check(board, [(resume(), OK), *whole("esp32", size, chunk=chunk, order=random.Random(2)), (end(), OK)])
-    assert board.read(SLOT["ota_1"], size) == images["esp32"]
-    first = SLOT["ota_1"] // SECTOR
+def test_resume_erases_each_sector_once_in_whatever_order_it_is_written(board, app, size, chunk):
     used = size // SECTOR + 1
-    assert {n.erases for n in board.counts[first : first + used]} == {1}
-    assert {n.erases for n in board.counts[first + used : first + SLOT_SIZE // SECTOR]} == {0}
-    assert board.read(SLOT["ota_1"] + used * SECTOR, SECTOR) == old[used * SECTOR :][:SECTOR]
+    old = random.Random(1).randbytes((used + 1) * SECTOR)
+    board.load(board.address["ota_1"], old)
+    check(board, [(resume(), OK), *whole("app", size, chunk=chunk, order=random.Random(2)), (end(), OK)])
+    assert board.holds(board.address["ota_1"], app)
+    rest = range(used, board.slot_size // SECTOR)
+    board.check_erases("ota_1", dict.fromkeys(range(used), 1) | dict.fromkeys(rest, 0))
+    assert board.holds(board.address["ota_1"] + used * SECTOR, old[used * SECTOR :])
 
 
-def test_after_a_power_cut_resume_writes_only_what_is_missing(board, images, size):
-    rows = whole("esp32", size)
+def test_after_a_power_cut_resume_writes_only_what_is_missing(board, app, size):
+    rows = whole("app", size)
     check(board, [(resume(size=size), OK), *rows[:7]])
     check(board, [(resume(size=size), OK), *rows[7:], (end(), OK)])
-    first = SLOT["ota_1"] // SECTOR
-    assert {n.erases for n in board.counts[first : first + len(rows)]} == {1}
+    once = dict.fromkeys(range(len(rows)), 1)
+    board.check_erases("ota_1", once)
     # All is there: nothing to write, but all to verify.
     check(board, [(resume(size=size), OK), (end(), OK)])
-    assert {n.erases for n in board.counts[first : first + len(rows)]} == {1}
-    assert board.read(SLOT["ota_1"], size) == images["esp32"]
+    board.check_erases("ota_1", once)
+    assert board.holds(board.address["ota_1"], app)
 
 
 def test_a_second_handle_erases_again(board, size):
     check(
         board, [(resume(name=name), OK) for name in "ab"] + [(write_at(5, b"1", name), OK) for name in "ab"]
     )
-    assert board.counts[SLOT["ota_1"] // SECTOR].erases == 2
+    board.check_erases("ota_1", {0: 2})
 
 
-def test_blocks_of_another_size_make_no_difference_to_an_update(board, images, size):
+def test_blocks_of_another_size_make_no_difference_to_an_update(board, app, size):
     small = {"block_size": 512}
-    rows = [(step | small, wanted) for step, wanted in whole("esp32", size)]
+    rows = [(step | small, wanted) for step, wanted in whole("app", size)]
     check(board, [(begin(size=size, **small), OK), *rows, (end() | small, OK)])
-    assert board.read(SLOT["ota_1"], size) == images["esp32"]
+    assert board.holds(board.address["ota_1"], app)

@@ -1,22 +1,14 @@
-"""A board at its prompt, on a serial port that is not there: the raw REPL of MicroPython on a pseudo-terminal.
+"""A board at its prompt, on a serial port that is not there.
 
-What is sent is run by a real MicroPython over the file system of a board. Facts: docs/reference/repl.rst of MicroPython
-v1.28.
+What is sent is run by a real MicroPython over the file system of a board.
 """
 
-import errno
 import os
-import pty
-import select
 import subprocess
-import threading
-import time
-import tty
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from tests.support.paths import program
+from tests.support.repl_port import ReplPort
 
 # Mounts a littlefs in a file as its root. Then it reads a length and a program, runs it, and prints what the raw REPL
 # prints after it.
@@ -56,82 +48,22 @@ while True:
         sys.print_exception(error)
     print("\\x04>", end="")
 """
-_RAW = b"raw REPL; CTRL-B to exit\r\n>"
-_FRIENDLY = b"\r\nMicroPython v1.28.0 on 2026-04-06; a test with ESP32\r\n>>> "
 
 
-class ReplBoard:
+class ReplBoard(ReplPort):
     """A context manager; `files` holds the board's file system as in flash, `port` is what a command is given."""
 
     def __init__(self, files: Path) -> None:
+        super().__init__()
         self.files = files
-        self.silent = False
-        """Whether it answers nothing, as a board that is stuck."""
-        self._master, slave = pty.openpty()
-        tty.setraw(slave)
-        self.port = os.ttyname(slave)
-        os.close(slave)
-        self._stop = threading.Event()
-        self._raw = False
-        self._typed = b""
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.port = self.plug_in()
         self._runtime = self._start()
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [program("micropython"), "-c", _RUNNER, str(self.files)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-
-    def _end(self) -> None:
-        self._runtime.kill()
-        self._runtime.communicate()
-
-    def _serve(self) -> None:
-        while not self._stop.is_set():
-            if not select.select([self._master], [], [], 0.1)[0]:
-                continue
-            try:
-                received = os.read(self._master, 65536)
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                time.sleep(0.005)  # nobody has the port open
-                continue
-            if not self.silent:
-                for byte in received:
-                    self._type(bytes([byte]))
-
-    def _type(self, byte: bytes) -> None:
-        if self._typed == b"\x05A":
-            # Whether it takes a program piece by piece, within a window: understood, and no.
-            self._typed = b""
-            self._send(b"R\0")
-        elif byte == b"\x01":
-            self._raw, self._typed = True, b""
-            self._send(_RAW)
-        elif byte == b"\x02":
-            self._raw = False
-            self._send(_FRIENDLY)
-        elif byte == b"\x03":
-            self._typed = b""
-        elif byte == b"\x04":
-            self._go()
-        else:
-            self._typed += byte
-
-    def _go(self) -> None:
-        typed, self._typed = self._typed, b""
-        if not self._raw or not typed:
-            self._end()
-            self._runtime = self._start()
-            self._send(b"OK\r\nMPY: soft reboot\r\n" + (_RAW if self._raw else _FRIENDLY))
-            return
-        self._send(b"OK")
+    def execute(self, program: bytes) -> None:
+        """Run it in the interpreter beside, until the end."""
         assert self._runtime.stdin is not None
         assert self._runtime.stdout is not None
-        self._runtime.stdin.write(b"%d\n" % len(typed) + typed)
+        self._runtime.stdin.write(b"%d\n" % len(program) + program)
         self._runtime.stdin.flush()
         ends = 0
         while ends < 2:
@@ -139,20 +71,26 @@ class ReplBoard:
             if not piece:
                 return
             ends += piece.count(b"\x04")
-            self._send(piece)
+            self.send(piece)
 
-    def _send(self, data: bytes) -> None:
-        while data:
-            data = data[os.write(self._master, data) :]
+    def restart(self) -> None:
+        """Begin with a fresh interpreter."""
+        self.end()
+        self._runtime = self._start()
+        self.send(b"OK\r\nMPY: soft reboot\r\n")
+        self.prompt()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def events(self) -> None:
+        """Nothing happens on it unasked."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join(5)
-        self._end()
-        os.close(self._master)
+    def end(self) -> None:
+        """Stop the interpreter."""
+        self._runtime.kill()
+        self._runtime.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [program("micropython"), "-c", _RUNNER, str(self.files)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )

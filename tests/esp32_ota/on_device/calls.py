@@ -1,9 +1,10 @@
 # ruff: noqa: RUF005
-# Runs on a device as its main.py: makes the calls of /steps.jsonl one after another and prints each answer as a line of
-# JSON behind "ANSWER". A call that resets the chip is answered after the boot. The place is kept in /at.
+# Runs on a device after each reset: makes the calls of steps.jsonl one after another and prints each answer as a line
+# of JSON behind "ANSWER". A call that resets the chip is answered after the boot. The place is kept in the file "at".
 import binascii
 import gc
 import json
+import time
 
 import machine
 from esp32_ota import Partition
@@ -19,7 +20,12 @@ def partition(step):
 def data(step):
     if "bytes" in step:
         return binascii.unhexlify(step["bytes"])
-    with open("/images/%s.bin" % step["image"], "rb") as file:
+    if step["image"] == "running":
+        # The app that runs: a file system may have no room for it.
+        block = bytearray(step["len"])
+        Partition(Partition.RUNNING).readblocks(0, block, step["from"])
+        return block
+    with open("images/%s.bin" % step["image"], "rb") as file:
         file.seek(step["from"])
         return file.read(step["len"])
 
@@ -43,7 +49,7 @@ def programmer(step):
         block[step["offset"] % 4096] ^= 1 << step["bit"]
         part.writeblocks(n, block)
         return
-    with open("/images/%s.bin" % step["image"], "rb") as file:
+    with open("images/%s.bin" % step["image"], "rb") as file:
         for n in range(part.ioctl(4, 0)):
             size = file.readinto(block)
             for i in range(size, 4096):
@@ -123,8 +129,13 @@ def tell(got):
 
 
 def keep(place, restarting):
-    with open("/at", "w") as file:
+    with open("at", "w") as file:
         file.write("%d %d" % (place, restarting))
+
+
+def settle(step):
+    # On a real board, for what was printed to arrive.
+    time.sleep_ms(step.get("settle", 0))
 
 
 def run():
@@ -132,11 +143,11 @@ def run():
     booted = True
     restarted = False
     try:
-        with open("/at") as file:
+        with open("at") as file:
             place, restarted = [int(word) for word in file.read().split()]
     except OSError:
         pass
-    with open("/steps.jsonl") as steps:
+    with open("steps.jsonl") as steps:
         steps.seek(place)
         while True:
             place = steps.tell()
@@ -150,10 +161,12 @@ def run():
                     tell({"r": "esp_restart()"})
                 else:
                     keep(place, True)
+                    settle(step)
                     answer(step)
                     booted = False
             elif step["op"] == "reset" and not booted:
                 keep(place, False)
+                settle(step)
                 machine.reset()
             else:
                 answer(step)
