@@ -12,7 +12,7 @@ import random
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from broker_tools import exits
 from broker_tools.broker_url import BrokerUrl
@@ -85,14 +85,25 @@ class Client:
 
         Raises OtafleetError when the broker refuses the subscription.
         """
-        self._filters[topic_filter] = qos
+        self.subscribe_all({topic_filter: qos})
+
+    def subscribe_all(self, filters: Mapping[str, int]) -> None:
+        """Subscribe as `subscribe` does to several filters with their QoS, in one packet."""
+        self._filters |= filters
         try:
-            granted = self._connection is None or self._connection.subscribe({topic_filter: qos})
+            granted = self._connection is None or self._connection.subscribe(filters)
         except ConnectError:
             return  # `pump` will connect and subscribe again.
         if not granted:
-            message = f"the broker at {self.broker} refuses a subscription to {topic_filter}"
+            message = f"the broker at {self.broker} refuses a subscription to {next(iter(filters))}"
             raise OtafleetError(f"{message}; check its access rules")
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take subscriptions back, in one packet; nobody waits for the answer."""
+        for topic_filter in filters:
+            self._filters.pop(topic_filter, None)
+        if self._connection is not None:
+            self._connection.unsubscribe(filters)
 
     def publish(self, topic: str, payload: bytes, *, qos: int = 0, retain: bool = False) -> bool:
         """Hand one message to the connection; False when there is none (nothing is kept for later)."""

@@ -6,7 +6,7 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import paho.mqtt.client as paho
@@ -106,6 +106,10 @@ class Connection:
                 return not self._refused
         self.close()
         raise ConnectError("it does not answer a subscription")
+
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Take subscriptions back in one packet."""
+        self._paho.unsubscribe(list(filters))
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> bool:
         """Hand one message to the socket; False when the connection has broken."""

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from agent.protocol import limits
 from agent.protocol.checks import is_printable
@@ -16,6 +15,8 @@ STORE: Final = "store"
 _URLS: Final = ("https", "http")
 _NEXT = re.compile(r",(?=(?:direct|store)(?:,|$)|https?://)")
 """A comma that begins the next entry; a URL may contain others."""
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def parse(given: Iterable[str]) -> list[str]:
@@ -65,32 +66,29 @@ def _check(way: str) -> None:
     if way in {DIRECT, STORE}:
         return
     if _ability(way) not in _URLS or "://" not in way:
-        shown = way if is_printable(way, 0, limits.SOURCE_MAX) else repr(way)
-        raise OtafleetError(
-            f"--delivery {shown!r}: it is direct, store, https://... or http://...", exits.USAGE
-        )
+        message = f"--delivery {way!r}: it is direct, store, https://... or http://..."
+        raise OtafleetError(message, exits.USAGE)
     why = _fault(way)
     if why:
         raise OtafleetError(f"--delivery: a URL {why}", exits.USAGE)
 
 
 def _fault(url: str) -> str:
-    """Say what is wrong with the URL of an image, "" if nothing is. A password in it is not repeated."""
+    """Say what a device would refuse in the URL of an image, "" if nothing. A password in it is not repeated."""
     if len(url) > limits.SOURCE_MAX:
         return f"has at most {limits.SOURCE_MAX} characters"
     if not is_printable(url, 1, limits.SOURCE_MAX) or " " in url:
         return "is of printable ASCII without spaces; write other characters as %XX"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "names a host, and a port of 0 to 65535"
-    if "@" in parts.netloc:
+    authority, _, path = url.partition("://")[2].partition("/")
+    host, colon, port = authority.partition(":")
+    if "@" in authority:
         return "holds no user and password: every reader of the offer would see them"
     if "#" in url:
         return "has no fragment (#...)"
-    if not host:
-        return "names a host"
-    if not parts.path or parts.path.endswith("/"):
+    if not _HOST.fullmatch(host):
+        return "names a host: letters, digits, dots and hyphens"
+    if colon and not (_PORT.fullmatch(port) and 0 < int(port) < 65536):
+        return "names a port of 1 to 65535, or none"
+    if not path or path.endswith("/"):
         return "names the image's file, not a folder"
     return ""

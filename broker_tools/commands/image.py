@@ -1,4 +1,4 @@
-"""`otafleet image`: what an image file is."""
+"""`otafleet image`: what an image file is, and what must lie beside it."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,11 @@ from typing import Any
 
 import rich_click as click
 
+from agent.protocol.manifest import DEFLATE, RAW
 from broker_tools import image as images
 from broker_tools import merged as merged_images
-from broker_tools.commands import options
+from broker_tools.commands import image_store, options
+from broker_tools.content import encode
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.image import AppImage
 from broker_tools.text import clean, size_text
@@ -16,7 +18,10 @@ from broker_tools.text import clean, size_text
 
 @click.group()
 def command() -> None:
-    """Look into image files."""
+    """Look into image files, and make them ready for delivery."""
+
+
+command.add_command(image_store.command, "store")
 
 
 @command.command()
@@ -40,6 +45,7 @@ def inspect(file: Path, as_json: bool) -> None:
         "idf": image.idf,
         "built": image.built or "(not said)",
         "elf sha256": image.elf_sha256,
+        "deflate": f"{size_text(found['deflated'])} on the wire, {_less(found['deflated'], len(image.data))}",
         "fits": "slots of " + ", ".join(image.fits) if image.fits else "no standard OTA slot",
     }
     for name, value in rows.items():
@@ -66,6 +72,41 @@ def extract(merged: Path, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(_facts(image) | {"out": str(target), "offset": offset}))
     else:
         click.echo(f"{target}: {size_text(len(image.data))}, found at {offset:#x}, sha256 {image.sha256}")
+
+
+@command.command()
+@click.argument("image", type=options.FILE)
+@click.option(
+    "-o",
+    "--out",
+    type=options.FILE,
+    help="Write the image there too, and its index beside it; default: IMAGE.",
+)
+@options.json_lines
+def index(image: Path, out: Path | None, as_json: bool) -> None:
+    """Write what a web server must serve of the app image IMAGE (delivery https and http).
+
+    That is the image and nothing else, and a file with .index appended to its name.
+    """
+    app, note = images.load_exact(image)
+    if note and out is None:
+        raise OtafleetError(f"{image} has padding, a web server must serve the image alone: write it with -o")
+    served = out or image
+    pages = encode(app.data, RAW).pages
+    if out is not None:
+        write_new(out, app.data)
+    target = served.with_name(f"{served.name}.index")
+    try:
+        write_new(target, b"".join(pages))
+    except OtafleetError:
+        if out is not None:
+            out.unlink(missing_ok=True)
+        raise
+    if as_json:
+        facts = {"file": str(served), "index": str(target), "size": len(app.data), "sha256": app.sha256}
+        click.echo(json.dumps(facts | {"pages": len(pages)}))
+    else:
+        click.echo(f"serve {served} and {target}, and publish with --delivery https://.../{served.name}")
 
 
 def write_new(path: Path, data: bytes) -> None:
@@ -99,4 +140,10 @@ def _facts(image: AppImage) -> dict[str, Any]:
         "elf_sha256": image.elf_sha256,
         "fits": image.fits,
         "header": image.header,
+        "deflated": encode(image.data, DEFLATE).size,
     }
+
+
+def _less(size: int, than: int) -> str:
+    percent = 100 * (than - size) / than
+    return f"{percent:.0f} % less" if percent >= 1 else "no gain"

@@ -7,11 +7,13 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from agent.protocol.checks import is_name, is_version
 from agent.protocol.errors import ProtocolError
 from agent.protocol.host.topics import check_name, check_prefix
-from broker_tools import broker_url
+from broker_tools import broker_url, exits
 from broker_tools.client import Client
 from broker_tools.errors import OtafleetError, os_reason
+from broker_tools.image import AppImage
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
@@ -75,6 +77,16 @@ store = click.option(
 json_lines = click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a line.")
 
 
+def project(given: str | None, image: AppImage, file: Path) -> str:
+    """Return the project that is given, else the one that the image names. Raises OtafleetError without any."""
+    return _known(given, image.project, is_name(image.project), "project", file)
+
+
+def version(given: str | None, image: AppImage, file: Path) -> str:
+    """Return the version that is given, else the one that the image names. Raises OtafleetError without any."""
+    return _known(given, image.version, is_version(image.version), "version", file)
+
+
 def make_client(broker: str, cafile: Path | None) -> Client:
     """Return an unopened client for these options.
 
@@ -91,3 +103,14 @@ def _context(cafile: Path | None) -> ssl.SSLContext:
         raise OtafleetError(f"{cafile} holds no certificate in PEM form") from None
     except OSError as error:
         raise OtafleetError(f"cannot read {cafile}: {os_reason(error)}") from None
+
+
+def _known(given: str | None, said: str, usable: bool, what: str, file: Path) -> str:
+    """Return the option, else what the image says of itself, else raise an error that names the option."""
+    if given is not None:
+        return given
+    if usable:
+        return said
+    why = f"names a {what} that the protocol does not allow" if said else f"does not name its {what}"
+    message = f"{file} {why} (stock MicroPython leaves it empty): give --{what}"
+    raise OtafleetError(message, exits.USAGE)

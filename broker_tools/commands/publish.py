@@ -2,27 +2,31 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 import rich_click as click
 
 from agent.protocol import limits
-from agent.protocol.checks import is_name, is_version
+from agent.protocol.checks import is_version
 from broker_tools import delivery, exits, home, keys
+from broker_tools.broker_store import BrokerStore
+from broker_tools.client import Client
 from broker_tools.commands import options
 from broker_tools.content import AUTO, ENCODINGS
 from broker_tools.display import Display
 from broker_tools.errors import OtafleetError
-from broker_tools.events import Event
+from broker_tools.events import Event, Listener
 from broker_tools.image import load_exact
 from broker_tools.outcome import Outcome
 from broker_tools.publishing import Publication
 from broker_tools.release import Release
+from broker_tools.retained import Retained
 from broker_tools.signing import SELF, Wish, sign
 from broker_tools.stopping import Stopping
 from broker_tools.store.database import open_engine
+from broker_tools.text import size_text
 
 SILENCE_S = 600
 MARGIN_S = 300
@@ -161,8 +165,8 @@ def command(
         if note:
             display(Event("note", f"{file}: {note}", {"note": note}))
         wish = Wish(
-            project=_known(project, image.project, is_name(image.project), "project", file),
-            version=_known(version, image.version, is_version(image.version), "version", file),
+            project=options.project(project, image, file),
+            version=options.version(version, image, file),
             floor=floor,
             confirm_s=confirm_s,
             hardware=hardware,
@@ -184,6 +188,14 @@ def command(
                         display(Event("note", text, {"note": text}))
                 release, is_new = sign(store, image, signer, wish, tell=display)
                 display(_signed(release, is_new))
+                if delivery.STORE in usable:
+
+                    def meanwhile() -> None:
+                        publication.work(0)
+                        if stopping():
+                            raise OtafleetError("interrupted; nothing was offered")
+
+                    _put(release, options.make_client(broker, cafile), prefix, meanwhile, display)
                 publication.offer(release, attempt, usable)
                 if detach:
                     return publication.detach()
@@ -210,6 +222,21 @@ def _may_detach(detach: bool, ways: Sequence[str]) -> None:
         raise OtafleetError(message, exits.USAGE)
 
 
+def _put(
+    release: Release, client: Client, prefix: str, meanwhile: Callable[[], None], tell: Listener
+) -> None:
+    """Put the release's content on the broker, over a connection of its own."""
+    form = release.form
+    what = f"content {form.name} ({release.chunks} chunks, {size_text(form.size)})"
+    try:
+        client.open()
+        is_new = BrokerStore(Retained(client, meanwhile), prefix).put(release.project, form)
+    finally:
+        client.close()
+    done = "put on the broker and read back" if is_new else "was on the broker already; read back"
+    tell(Event("stored", f"{what}: {done}", {"content": form.name, "chunks": release.chunks, "new": is_new}))
+
+
 def _signed(release: Release, is_new: bool) -> Event:
     done = "signed" if is_new else "reuses the manifest signed earlier of"
     text = f"{done} {release.project} {release.version}, sequence {release.sequence}, key {release.kid}"
@@ -221,14 +248,3 @@ def _last(outcome: Outcome) -> Event:
     return Event(
         "outcome", outcome.message, {field.name: getattr(outcome, field.name) for field in fields(outcome)}
     )
-
-
-def _known(option: str | None, said: str, usable: bool, what: str, file: Path) -> str:
-    """Return the option, else what the image says of itself, else raise an error that names the option."""
-    if option is not None:
-        return option
-    if usable:
-        return said
-    why = f"names a {what} that the protocol does not allow" if said else f"does not name its {what}"
-    message = f"{file} {why} (stock MicroPython leaves it empty): give --{what}"
-    raise OtafleetError(message, exits.USAGE)

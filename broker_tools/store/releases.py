@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, Row, func, insert, select
+from sqlalchemy import Connection, Engine, Row, func, insert, select
 
 from broker_tools.store.database import guard
 from broker_tools.store.schema import releases
@@ -52,19 +52,35 @@ def record(engine: Engine, project: str, sha256: str, choose: Callable[[Past], E
     """
     with guard(engine), engine.begin() as connection:
         of_project = releases.c.project == project
-        same = releases.c.sha256 == sha256
         last = connection.scalar(select(func.max(releases.c.sequence)).where(of_project))
-        previous = connection.scalar(select(func.max(releases.c.sequence)).where(of_project, ~same))
-        rows = connection.execute(
-            select(releases).where(of_project, same).order_by(releases.c.sequence.desc())
+        previous = connection.scalar(
+            select(func.max(releases.c.sequence)).where(of_project, releases.c.sha256 != sha256)
         )
-        past = Past(last or 0, previous or 0, tuple(_entry(row) for row in rows))
+        past = Past(last or 0, previous or 0, _same(connection, project, sha256))
         entry = choose(past)
         is_new = entry not in past.signed
         if is_new:
             values = {field: getattr(entry, field) for field in Entry.__slots__}
             connection.execute(insert(releases).values(signed=int(time.time()), **values))
         return entry, is_new
+
+
+def of_image(engine: Engine, project: str, sha256: str) -> tuple[Entry, ...]:
+    """Return the releases of an image in a project, newest first. Raises OtafleetError when the store refuses."""
+    with guard(engine), engine.begin() as connection:
+        return _same(connection, project, sha256)
+
+
+def manifests(engine: Engine) -> list[str]:
+    """Return every manifest in the ledger, newest first. Raises OtafleetError when the store refuses."""
+    with guard(engine), engine.begin() as connection:
+        query = select(releases.c.manifest).order_by(releases.c.sequence.desc())
+        return [str(jws) for jws in connection.scalars(query)]
+
+
+def _same(connection: Connection, project: str, sha256: str) -> tuple[Entry, ...]:
+    same = select(releases).where(releases.c.project == project, releases.c.sha256 == sha256)
+    return tuple(_entry(row) for row in connection.execute(same.order_by(releases.c.sequence.desc())))
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:

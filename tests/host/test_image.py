@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 
 import pytest
 
+from broker_tools.content import encode
 from broker_tools.flash.table import for_flash, row
 from broker_tools.image import SLOTS
 from firmware.twin.image import make_image
@@ -37,7 +39,9 @@ def test_inspect_of_the_genuine_firmware(offline):
         "",
         ["4 MB stock", "4 MB", "8 MB"],
     )
+    assert 0.65 < said["deflated"] / said["size"] < 0.72
     text = offline.ok("image", "inspect", genuine_firmware())
+    assert re.search(r"\ndeflate:    1,0\d\d,\d\d\d bytes on the wire, 3\d % less\n", text)
     assert "size:       1,495,344 bytes\n" in text
     assert "project:    (none: publish needs --project)\n" in text
 
@@ -162,3 +166,45 @@ def test_a_disk_that_is_full_leaves_no_half_image(offline, tmp_path):
     assert result.returncode == 1
     assert result.stderr == f"otafleet: cannot write {out}: file too large\n"
     assert not out.exists()
+
+
+def test_what_does_not_deflate_is_said(offline, tmp_path):
+    path = tmp_path / "app.bin"
+    path.write_bytes(make_image(None, "demo", "1", size=400_000))
+    assert "bytes on the wire, no gain\n" in offline.ok("image", "inspect", path)
+
+
+def test_the_index_for_a_web_server_is_all_pages_one_behind_the_other(offline, tmp_path):
+    path = tmp_path / "app.bin"
+    path.write_bytes(make_image(None, "demo", "1", size=2_200_000))
+    said = json.loads(offline.ok("image", "index", path, "--json"))
+    assert (said["file"], said["index"], said["pages"]) == (str(path), f"{path}.index", 2)
+    form = encode(path.read_bytes(), "raw")
+    assert (tmp_path / "app.bin.index").read_bytes() == b"".join(form.pages)
+    assert [len(page) for page in form.pages[:-1]] == [4096]
+
+
+def test_an_image_with_padding_is_written_without_it(offline, tmp_path):
+    path, out = tmp_path / "app.bin", tmp_path / "www.bin"
+    path.write_bytes(GOOD + b"\xff" * 100)
+    result = offline.run("image", "index", path)
+    assert result.returncode == 1
+    assert "has padding, a web server must serve the image alone: write it with -o" in result.stderr
+    text = offline.ok("image", "index", path, "-o", out)
+    assert text == f"serve {out} and {out}.index, and publish with --delivery https://.../www.bin\n"
+    assert out.read_bytes() == GOOD
+    assert len((tmp_path / "www.bin.index").read_bytes()) == 5 * 8
+    result = offline.run("image", "index", path, "-o", out)
+    assert result.stderr == f"otafleet: {out} exists; name another file with -o\n"
+
+
+def test_a_full_disk_leaves_neither_image_nor_index(offline, tmp_path):
+    path, out = tmp_path / "app.bin", tmp_path / "www.bin"
+    path.write_bytes(GOOD)
+    result = run_limited(offline, 10, "image", "index", path, "-o", out)
+    assert result.stderr == f"otafleet: cannot write {out}: file too large\n"
+    (tmp_path / "www.bin.index").write_text("mine")
+    result = offline.run("image", "index", path, "-o", out)
+    assert result.returncode == 1
+    assert not out.exists()
+    assert (tmp_path / "www.bin.index").read_text() == "mine"
