@@ -13,10 +13,6 @@ LINES_MAX = 32  # lines of all heads before a body
 _LATER = (b"408", b"425", b"429")
 
 
-class Refused(Exception):
-    """The server has answered, but not with what was asked for."""
-
-
 def request(authority, path, first, last):
     """GET for the bytes `first` to `last`, both included (RFC 9110, section 14.1.2)."""
     return b"GET %s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%d-%d\r\nAccept-Encoding: identity\r\n\r\n" % (
@@ -31,8 +27,8 @@ class Reader:
     """Takes responses from a non-blocking stream into `buffer`, a bytearray of CHUNK bytes.
 
     `begin()` says what was asked for. Then `read()` returns None while something is missing, else the number of bytes
-    at the start of `buffer` that are the next CHUNK of the body; `left` bytes of it are still to come. Raises Refused,
-    and OSError at the end of the stream or where the server says "later".
+    at the start of `buffer` that are the next CHUNK of the body; `left` bytes of it are still to come. Raises
+    ValueError for any other answer, and OSError at the end of the stream or where the server says "later".
     """
 
     def __init__(self, buffer):
@@ -87,7 +83,7 @@ class Reader:
             if end < 0:
                 break
             if end - start >= LINE_MAX:
-                raise Refused
+                raise ValueError
             self._line(bytes(self._view[start:end]).rstrip(b"\r"))
             start = end + 1
         rest = self._have - start
@@ -95,16 +91,16 @@ class Reader:
         self._have = rest
         if self._lines < 0:
             if rest > self.left:
-                raise Refused
+                raise ValueError
             return True
         if rest >= LINE_MAX:
-            raise Refused
+            raise ValueError
         return self._take(CHUNK)
 
     def _line(self, line):
         self._lines += 1
         if self._lines > LINES_MAX:
-            raise Refused
+            raise ValueError
         if not self._status:
             self._begins(line)
         elif line:
@@ -116,7 +112,7 @@ class Reader:
             self.keep = self.keep and self._sized
             self._lines = -1
         else:
-            raise Refused
+            raise ValueError
 
     def _begins(self, line):
         """The status line, section 4."""
@@ -127,7 +123,7 @@ class Reader:
             or not (line[7:8] + status).isdigit()
             or line[12:13].strip()
         ):
-            raise Refused
+            raise ValueError
         self._status = True
         self._ranged = self._sized = False
         self._interim = status[:1] == b"1" and status != b"101"
@@ -135,7 +131,7 @@ class Reader:
         if status[:1] == b"5" or status in _LATER:
             raise OSError(11)  # EAGAIN
         if status != b"206" and not self._interim:
-            raise Refused
+            raise ValueError
 
     def _field(self, line):
         """One header field, section 5. Its value is compared with the only one that is right, never interpreted."""
@@ -143,20 +139,17 @@ class Reader:
         name = name.lower()
         value = value.strip().lower()
         if not colon or name != name.strip():
-            raise Refused
+            raise ValueError
+        wrong = name == b"transfer-encoding"
         if name == b"connection":
             self.keep = self.keep and b"close" not in value
         elif name == b"content-range":
-            self._ranged = self._same(value, self._range)
+            self._ranged = True
+            wrong = value != self._range
         elif name == b"content-length":
-            self._sized = self._same(value, b"%d" % self.left)
+            self._sized = True
+            wrong = value != b"%d" % self.left
         elif name == b"content-encoding":
-            self._same(value, b"identity")
-        elif name == b"transfer-encoding":
-            raise Refused
-
-    @staticmethod
-    def _same(value, right):
-        if value != right:
-            raise Refused
-        return True
+            wrong = value != b"identity"
+        if wrong:
+            raise ValueError

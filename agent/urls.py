@@ -1,6 +1,6 @@
 """URLs of images on web servers, read strictly and without I/O, and which of them a device may ask."""
 
-from .protocol.checks import is_host, made_of
+from .protocol.checks import is_host, is_printable, made_of
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -15,19 +15,13 @@ def split_url(url):
     host, colon, port = address.lower().partition(":")
     if scheme not in _PORTS or not slash or not is_host(host):
         raise ValueError
-    for character in path:
-        if not "!" <= character <= "~" or character == "#":
-            raise ValueError
+    if not is_printable(path, 0, len(path)) or " " in path or "#" in path:
+        raise ValueError
     if not colon:
         return scheme, host, _PORTS[scheme], "/" + path
     if not made_of(port, "0123456789", 1, 5) or not 0 < int(port) < 65536:
         raise ValueError
     return scheme, host, int(port), "/" + path
-
-
-def authority(scheme, host, port):
-    """What the Host header of a request names (RFC 9110, section 7.2)."""
-    return host if port == _PORTS[scheme] else "%s:%d" % (host, port)
 
 
 def usable(source, config):

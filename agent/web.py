@@ -9,15 +9,15 @@ forgotten, and this silence tells the window to ask anew after a while.
 import gc
 from binascii import a2b_base64
 from errno import EINPROGRESS
-from select import POLLERR, POLLHUP, POLLIN, POLLOUT, poll
+from select import POLLIN, POLLOUT, poll
 from socket import SOCK_STREAM, getaddrinfo, socket
 from time import ticks_add, ticks_diff, ticks_ms
 
-from .http import Reader, Refused, request
+from .http import Reader, request
 from .protocol import index
 from .protocol.limits import CHUNK, INDEX_ENTRY
 from .protocol.reasons import BAD_CERTIFICATE, WEB_REFUSED
-from .urls import authority, split_url
+from .urls import split_url
 
 CONNECT_TIMEOUT_MS = 15_000  # for TCP and TLS together; the name look-up has the limit of the network stack
 _LOOK_MS = 50  # between two looks at a handshake
@@ -32,7 +32,7 @@ class Web:
 
     def __init__(self, url, size, buffer, cafile):
         self._scheme, self._host, self._port, self._path = split_url(url)
-        self._authority = authority(self._scheme, self._host, self._port)
+        self._authority = url.split("/", 3)[2]  # as the Host header wants it (RFC 9110, section 7.2)
         self._sizes = size, index.chunks(size) * INDEX_ENTRY
         self._cafile = cafile
         self._reader = Reader(buffer)
@@ -103,9 +103,8 @@ class Web:
 
         The address is "<offset>" or "index/<page>". The next pump() overwrites what the view shows.
         """
-        self.receiving = (
-            self._greeted
-        )  # a handshake may have taken longer than the patience of those who wait
+        # A handshake may have taken longer than the patience of those who wait.
+        self.receiving = self._greeted
         self._greeted = False
         if not self.stream:
             return None
@@ -115,7 +114,7 @@ class Web:
                 return None
             length = self._reader.read()
             self.receiving |= self._reader.fresh
-        except Refused:
+        except ValueError:
             self.refused = WEB_REFUSED
             self._forget()
             return None
@@ -168,7 +167,7 @@ class Web:
         poller = poll()
         poller.register(sock, POLLOUT)
         ready = poller.poll(max(0, ticks_diff(limit, ticks_ms())))
-        if not ready or ready[0][1] & (POLLERR | POLLHUP):
+        if not ready or ready[0][1] != POLLOUT:
             raise OSError(111)  # ECONNREFUSED
         if self._context:
             # The handshake then goes on with every write, and its end is ours to limit: the server may be slow.

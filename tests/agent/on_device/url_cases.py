@@ -1,7 +1,7 @@
 """agent/urls.py: which URLs are read, and which of them a device may ask."""
 
 from agent.config import Config
-from agent.urls import authority, split_url, usable
+from agent.urls import split_url, usable
 
 FIELDS = {"id": "a", "project": "b", "broker": "mqtt://h", "hosts": ["images.example", "10.0.0.2"]}
 
@@ -75,8 +75,3 @@ def test_usable_is_what_device_json_names_and_a_certificate_can_vouch_for():
         "https://10.0.0.20/a",
     ):
         assert not usable(url, config), url
-
-
-def test_authority_names_no_port_that_goes_without_saying():
-    assert authority("http", "a", 80) == authority("https", "a", 443) == "a"
-    assert authority("https", "a", 80) == "a:80"
