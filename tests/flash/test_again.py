@@ -90,7 +90,7 @@ def test_a_firmware_with_the_agent_in_it_gets_no_copy(flash, tmp_path, files_of)
         result = flash(board, path, *IDENTITY, *WIFI)
     assert result.returncode == 0, result.stderr
     files = files_of(board.flash.data)
-    assert files.read("lib/agent/agent.py") is None
+    assert files.read("lib/agent/agent.mpy") is None
     assert files.read("boot.py") is not None
 
 

@@ -17,19 +17,19 @@ def files_in(flash):
 @pytest.mark.timeout(200)
 def test_the_agent_is_replaced_and_the_rest_stays(first, flash, tmp_path):
     old = files_in(first[1])
-    old.update({"lib/agent/agent.py": b"old", "lib/agent/gone.py": b"x", "log.txt": b"precious"})
+    old.update({"lib/agent/agent.mpy": b"old", "lib/agent/agent.py": b"x", "log.txt": b"precious"})
     path = tmp_path / "vfs.bin"
     path.write_bytes(old.data)
     with ReplBoard(path) as board:
         result = flash(board, "--agent-only", "--hardware", "rev-c")
     assert result.returncode == 0, result.stderr
     assert "kitchen has its new files" in result.stdout
-    assert "/lib/agent/agent.py, " in result.stdout
-    assert "/lib/agent/link.py" not in result.stdout
+    assert "/lib/agent/agent.mpy, " in result.stdout
+    assert "/lib/agent/link.mpy" not in result.stdout
     new = vfs.Volume(len(old.data), path.read_bytes())
     for name, content in provision.agent_files().items():
         assert new.read(name) == content
-    assert new.read("lib/agent/gone.py") is None
+    assert new.read("lib/agent/agent.py") is None
     assert new.read("log.txt") == b"precious"
     assert new.read("otafleet/new/boot.py") is None
     config = json.loads(new.read("otafleet/device.json"))
@@ -40,7 +40,7 @@ def test_the_agent_is_replaced_and_the_rest_stays(first, flash, tmp_path):
 @pytest.mark.parametrize(("size", "fits"), [(40_000, True), (100_000, False)])
 def test_where_two_agents_have_no_room_the_old_one_goes_first(first, flash, tmp_path, size, fits):
     old = files_in(first[1])
-    old.update({"log.txt": bytes(size), "lib/agent/agent.py": b"old", "lib/agent/p256.py": bytes(90_000)})
+    old.update({"log.txt": bytes(size), "lib/agent/agent.mpy": b"old", "lib/agent/p256.mpy": bytes(90_000)})
     path = tmp_path / "vfs.bin"
     path.write_bytes(old.data)
     with ReplBoard(path) as board:

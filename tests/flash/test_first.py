@@ -55,9 +55,9 @@ def test_the_files_say_who_the_board_is(first, files_of):
 
 def test_what_goes_on_the_board_is_what_the_agent_needs():
     names = {path.removeprefix("lib/agent/") for path in provision.agent_files()}
-    assert {"__init__.py", "agent.py", "protocol/limits.py", "esp32_ota/image.py"} <= names
+    assert {"__init__.mpy", "agent.mpy", "protocol/limits.mpy", "esp32_ota/image.mpy"} <= names
     assert not [name for name in names if name.startswith("protocol/host")]
-    assert not names & {"boot.py", "main.py"}
+    assert not names & {"boot.mpy", "main.mpy"}
 
 
 def test_it_says_what_it_does_and_keeps_the_secrets(first):
@@ -92,7 +92,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(flash, download):
     regions = {event["name"]: event for event in events if event["event"] == "region"}
     assert regions["ota_0"]["address"] == 0x10000
     assert regions["ota_0"]["sha256"] == hashlib.sha256(downloads.app()).hexdigest()
-    assert {"/boot.py", "/main.py", "/lib/agent/agent.py"} <= {event.get("path") for event in events}
+    assert {"/boot.py", "/main.py", "/lib/agent/agent.mpy"} <= {event.get("path") for event in events}
     assert "walls have ears" not in result.stdout
     assert board.flash.touched == []
 
