@@ -14,7 +14,7 @@ from agent.protocol.checks import is_version
 from agent.protocol.host.topics import check_prefix
 from broker_tools import broker_url, exits, home, keys, provision, twins
 from broker_tools.broker_url import BrokerUrl
-from broker_tools.commands import options
+from broker_tools.commands import options, twin_powercut
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.image import load_exact
 from broker_tools.text import clean, size_text
@@ -50,6 +50,9 @@ def _names(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) 
 @click.group()
 def command() -> None:
     """Run digital twins of devices, and make images for them."""
+
+
+command.add_command(twin_powercut.command, "powercut")
 
 
 @command.command()

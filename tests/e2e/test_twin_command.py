@@ -1,6 +1,7 @@
 """`otafleet twin`: what it is told, what it keeps, and what it refuses in one line."""
 
 import json
+import time
 
 import pytest
 
@@ -94,6 +95,31 @@ def test_a_new_twin_starts_with_the_given_image(otafleet, folder, tmp_path):
         "twin", "run", "--device", "kitchen", "--dir", folder, "--image", tmp_path / "app.bin"
     ) as run:
         run.expect("^hello from 42$")
+
+
+def test_the_power_is_cut_once_where_it_was_asked_for(otafleet, folder):
+    with otafleet.start(
+        "twin", "run", "--device", "kitchen", "--dir", folder, "--power-cut-after", "3"
+    ) as run:
+        run.expect("^--- boot 1: .* after power-on$")
+        run.expect("^--- boot 2: .* after a power cut in flash operation 3 at 0x9000$")
+
+
+def test_a_round_trip_to_the_broker_takes_its_time(otafleet, folder, watch, broker):
+    rtt_ms = 400
+    arguments = ("--device", "kitchen", "--dir", folder, "--broker", broker.url, "--rtt", str(rtt_ms))
+    with watch("fleet/devices/kitchen/state") as seen, otafleet.start("twin", "run", *arguments) as run:
+        run.expect("^--- boot 1:")
+        began = time.monotonic()
+        seen.expect("fleet/devices/kitchen/state")
+        # One to open the connection, one for the login, and half of one for the state.
+        assert time.monotonic() - began > 2.5 * rtt_ms / 1000
+
+
+@pytest.mark.parametrize("option", [("--rtt", "-1"), ("--rtt", "x"), ("--power-cut-after", "0")])
+def test_numbers_that_cannot_be(otafleet, folder, option):
+    result = otafleet.run("twin", "run", "--device", "kitchen", "--dir", folder, *option)
+    assert (result.returncode, option[0] in result.stderr, folder.exists()) == (2, True, False)
 
 
 def test_console_lines_in_json(otafleet, folder):
