@@ -8,6 +8,7 @@ from tests.esp32_ota.board import SECTOR, SLOT, Board
 from tests.esp32_ota.steps import CODES, INVALID, OK, begin, check, end, part_of, resume
 from tests.support.images import LAYOUTS
 
+pytestmark = pytest.mark.twin_only("it is a board of each chip in turn, and its images do not run")
 BUILT = [chip + digest for chip in LAYOUTS for digest in ("", "-nodigest")]
 # Prints how many flips ota_end refuses, and what set_boot says of each other one.
 FLIP_EACH = """

@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from tests.esp32_ota.board import Board
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.twin_only("it boots an app that does not run on a board")
 (SAMPLE,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 MAIN = """
 running = Partition(Partition.RUNNING)
