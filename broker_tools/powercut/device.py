@@ -60,7 +60,7 @@ class Watched:
             self.twin.flash.read(partition_table.OFFSET, partition_table.SIZE)
         )
         self._to_come = list(cuts)
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread()
 
     @property
     def ended(self) -> bool:
@@ -98,6 +98,11 @@ class Watched:
         except TwinError as error:
             self.failure = str(error)
 
+    def start(self) -> None:
+        """Switch it on."""
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
     def stop(self) -> None:
         """Switch it off, wait until it is, and forget the cuts that have not come."""
         self.twin.stop()
@@ -106,7 +111,7 @@ class Watched:
         self.twin.flash.power_cut = None
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(

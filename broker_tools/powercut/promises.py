@@ -1,7 +1,8 @@
 """What a device that lost its power must have kept, judged from what is in its flash and what it said. No I/O.
 
-Every run ends on the new image, VALID and confirmed, or on the old one with the reason reported; and what the device
-says of its slots is what they hold. A cut costs one window of chunks at most, and one erase of the sector that it tore.
+Every run ends on the new image, VALID and confirmed, or on the old one with the reason reported; then the new one is
+taken when it is offered again. What the device says of its slots is what they hold. A cut costs one window of chunks
+at most, and one erase of the sector that it tore.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ class Facts:
         nothing boots
     slots -- what each slot holds, whole
     chunks, sent -- chunks of the image, and how many were sent
+    refused -- why a device that ended on the old image did not take the new one when it was offered again; "" if it did
     erases -- of each sector of the image's slot: how often it was erased, and how often a cut tore it
     """
 
@@ -50,6 +52,7 @@ class Facts:
     chunks: int
     sent: int
     erases: Mapping[int, tuple[int, int]]
+    refused: str = ""
 
     @property
     def extra_chunks(self) -> int:
@@ -85,6 +88,8 @@ def broken(facts: Facts) -> Iterator[str]:
     elif facts.outcome is None:
         yield f"it never reported an end: {facts.silent}"
     else:
+        if facts.refused:
+            yield f"it did not take the image when it was offered again: {facts.refused}"
         yield from _end(facts, facts.outcome, facts.next_boot)
 
 

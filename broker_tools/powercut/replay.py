@@ -3,12 +3,13 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
 
+from agent.protocol import phases
 from agent.protocol.errors import ProtocolError
 from agent.protocol.host import reports
 from broker_tools import provision, twins
@@ -18,7 +19,7 @@ from broker_tools.connection import Message
 from broker_tools.errors import OtafleetError, os_reason
 from broker_tools.outcome import Outcome
 from broker_tools.powercut.device import Step, Watched
-from broker_tools.powercut.promises import UNDEFINED, Facts, boots_max
+from broker_tools.powercut.promises import OLD, UNDEFINED, Facts, boots_max, ended
 from broker_tools.publishing import Publication, Timing
 from broker_tools.release import Release
 from firmware.twin.errors import TwinError
@@ -75,6 +76,8 @@ def replay(
 ) -> Run:
     """Run `update` on a copy of its twin, made in `folder`, under that folder's name as device id.
 
+    A device that ends on the old image is switched on once more, and offered the new one again.
+
     :param cuts: where the power goes; the second counts from the first one on
     :param log: called with each line of the twin's console
     :raises OtafleetError: when the disk or the broker refuses
@@ -88,20 +91,31 @@ def replay(
     limit = boots_max(len(cuts))
     client = _Tap(broker)
     client.open()
+
+    def publish() -> tuple[Outcome | None, str]:
+        return _publish(
+            client,
+            store,
+            folder.name,
+            update.release,
+            lambda: stop() or watched.ended or len(watched.twin.boots) > limit,
+        )
+
     try:
         with watched:
-            outcome, silent = _publish(
-                client,
-                store,
-                folder.name,
-                update.release,
-                lambda: stop() or watched.ended or len(watched.twin.boots) > limit,
-            )
+            outcome, silent = publish()
             watched.stop()
             facts = _facts(update, watched, len(cuts), outcome, silent, client)
+            run = Run(list(watched.steps), watched.torn, facts)
+            if ended(facts) == OLD and not stop():
+                watched.start()
+                outcome, silent = publish()
+                if outcome is None or outcome.result != phases.CONFIRMED:
+                    why = outcome.message if outcome else silent
+                    run = replace(run, facts=replace(facts, refused=why))
     finally:
         client.close()
-    return Run(watched.steps, watched.torn, facts)
+    return run
 
 
 class _Tap(Client):

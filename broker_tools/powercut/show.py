@@ -112,9 +112,9 @@ class Show:
 def _table(found: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("device: phase", no_wrap=True)
-    for name in ("cuts", "new image", "old image", "lost", "missed"):
+    for name in ("cuts", *ENDS):
         table.add_column(name, justify="right")
-    table.add_column("reasons told")
+    table.add_column("reasons told", no_wrap=True)
     for row in found:
         ends = [row.ends.total(), *(row.ends[end] for end in ENDS)]
         why = ", ".join(f"{reason} {count}" for reason, count in sorted(row.reasons.items()))

@@ -76,6 +76,7 @@ def test_a_device_on_the_new_image_or_back_on_the_old_one_is_not_lost():
             "ended as timed_out",
             id="timed out",
         ),
+        pytest.param(replace(BACK, refused="quarantined"), "offered again: quarantined", id="stranded"),
         pytest.param(
             replace(BACK, outcome=replace(BACK.outcome, reason="")), "without a reason", id="no reason"
         ),
