@@ -23,6 +23,12 @@ def add(parser):
     )
 
 
+def check(config):
+    """Raise UsageError where the option can't be used with another."""
+    if config.getoption("--board") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("one board runs one test at a time: leave out -n with --board")
+
+
 def reason(item):
     """Why a test can't run on a board, or None."""
     mark = item.get_closest_marker(MARK)
@@ -33,8 +39,6 @@ def reason(item):
 
 def select(config, items):
     """Leave only what a board can run, and give it the time that it needs."""
-    if config.getoption("numprocesses", None):
-        raise pytest.UsageError("one board runs one test at a time: leave out -n with --board")
     reasons = [reason(item) for item in items]
     config.stash[_LEFT_OUT] = Counter(why for why in reasons if why)
     config.hook.pytest_deselected(items=[item for item, why in zip(items, reasons, strict=True) if why])

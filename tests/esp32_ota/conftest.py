@@ -12,6 +12,10 @@ def pytest_addoption(parser):
     board_option.add(parser)
 
 
+def pytest_configure(config):
+    board_option.check(config)
+
+
 def pytest_collection_modifyitems(config, items):
     if config.getoption("--board"):
         board_option.select(config, items)

@@ -39,9 +39,9 @@ GOOD = {
 }
 
 
-def run(port, which, tests="tests/esp32_ota/test_trial.py"):
+def run(port, which, *more, tests="tests/esp32_ota/test_trial.py"):
     """Run pytest, as a person does."""
-    command = [sys.executable, "-m", "pytest", tests, "--board", str(port), "-k", which]
+    command = [sys.executable, "-m", "pytest", tests, "--board", str(port), "-k", which, *more]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -51,7 +51,7 @@ def run(port, which, tests="tests/esp32_ota/test_trial.py"):
 @pytest.mark.parametrize("link", Link, ids=lambda link: link.name)
 def test_tests_of_every_kind_run_on_a_board_and_leave_it_as_it_was(tmp_path, link):
     with TwinOnPort(tmp_path / "board", link) as board:
-        result = run(board.port, " or ".join(KINDS[link]), "tests/esp32_ota")
+        result = run(board.port, " or ".join(KINDS[link]), tests="tests/esp32_ota")
     assert result.returncode == 0, result.stdout
     assert re.search(rf"\b{len(KINDS[link])} passed, \d+ deselected", result.stdout), result.stdout
     assert re.search(r"^ +9  its firmware is a stand-in$", result.stdout, re.MULTILINE), result.stdout
@@ -102,6 +102,12 @@ def only_line(result):
 def test_a_port_that_is_not_there_is_one_clear_line(tmp_path):
     port = tmp_path / "ttyUSB0"
     assert only_line(run(port, "unconfirmed")) == f"there is no port {port}: is the board plugged in?"
+
+
+def test_one_board_is_not_shared_by_two_processes(tmp_path):
+    result = run(tmp_path, "unconfirmed", "-n", "2")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR, result.stdout
+    assert result.stderr.strip() == "ERROR: one board runs one test at a time: leave out -n with --board"
 
 
 def test_a_file_that_is_no_port_is_refused(tmp_path):

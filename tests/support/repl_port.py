@@ -15,7 +15,7 @@ from typing import Self
 
 RAW = b"raw REPL; CTRL-B to exit\r\n>"
 FRIENDLY = b"\r\nMicroPython v1.28.0 on 2026-04-06; a test with ESP32\r\n>>> "
-_READER_S = 1.0
+_READER_S = 5.0
 """How long output waits for its reader; as on a serial line, what nobody reads is lost."""
 
 
