@@ -76,6 +76,12 @@ def test_a_server_that_closes_after_each_response(version):
         assert told["vain"] == 0
 
 
+def test_a_server_that_only_says_it_closes():
+    with WebServer(FILES, fault=header("Connection", "close")) as server:
+        assert fetch(server.url + "/app.bin", asks=ALL)["came"] == right(ALL)
+        assert server.connections == 5
+
+
 def test_a_server_that_closes_without_a_word_between_requests():
     def close(answer):
         answer.close = True
