@@ -102,16 +102,19 @@ def test_every_size_of_flash_has_its_table(variant, size):
         assert f"otafleet_flash({size})" in path.read_text()
 
 
-def test_the_manifest_freezes_the_agent_and_what_stock_boards_have():
-    frozen = []
+def test_the_manifest_freezes_what_stock_boards_have_and_of_the_agent_what_a_device_loads(monkeypatch):
+    frozen = set()
     included = []
-    steps = {
-        "include": included.append,
-        "package": lambda name, base_path: frozen.append((COMMON / base_path / name).resolve()),
-    }
+
+    def package(name, base_path, files):
+        frozen.update((COMMON / base_path / name / file).resolve() for file in files)
+
+    monkeypatch.chdir(COMMON)  # as MicroPython's build does
+    steps = {"include": included.append, "package": package}
     exec(compile((COMMON / "manifest.py").read_text(), "manifest.py", "exec"), steps)
     assert included == ["$(PORT_DIR)/boards/manifest.py"]
-    assert frozen == [ROOT / "agent"]
+    agent = ROOT / "agent"
+    assert frozen == {path for path in agent.rglob("*.py") if agent / "protocol" / "host" not in path.parents}
 
 
 def test_settings_turn_rollback_on_and_say_what_an_app_is():
