@@ -74,7 +74,9 @@ def put(
 
     What is there already is not sent again.
     """
-    app, _ = load_exact(image)
+    app, note = load_exact(image)
+    if note and not as_json:
+        click.echo(f"{image}: {note}")
     named = options.project(project, app, image)
     with _opened(broker, cafile, prefix, store_url) as (contents, store), Display(as_json) as display:
         form = ledger.form(store, named, app, encoding)

@@ -38,11 +38,10 @@ def test_the_name_is_taken_from_the_encoding_and_the_payloads():
         assert (form.encoding, form.name) == (encoding, digest[:16])
 
 
-def test_a_deflated_chunk_is_raw_deflate_with_a_window_of_4096_bytes():
+def test_a_window_of_4096_bytes_inflates_a_deflated_chunk():
     form = encode(TEXT, "deflate")
     chunks = content.cut(TEXT)
     assert all(len(payload) < len(chunk) for payload, chunk in zip(form.payloads, chunks, strict=True))
-    # 12 bits of window at the receiver: a decoder with less than the signer used would refuse.
     assert [zlib.decompress(payload, -12) for payload in form.payloads] == list(chunks)
     assert form.pages == encode(TEXT, "raw").pages
 

@@ -6,6 +6,12 @@ import zlib
 import pytest
 
 from agent.protocol.host import topics
+from broker_tools import broker_url, keys
+from broker_tools.client import Client
+from broker_tools.image import load
+from broker_tools.publishing import Publication, Timing
+from broker_tools.signing import Wish, sign
+from broker_tools.store.database import open_engine
 from firmware.twin.image import make_image
 from tests.host.device import Device
 from tests.support.broker import Mosquitto
@@ -145,7 +151,7 @@ def test_a_content_that_the_broker_does_not_keep_is_not_offered(tmp_path, ready,
         assert device.desired_count() == 0
 
 
-def test_detached_it_ends_when_the_broker_has_the_offer(device, publish, broker, image_file):
+def test_detached_it_ends_when_the_broker_has_the_offer(device, publish, broker, image_file, ready):
     program = publish("--delivery", "store", "--detach", "--json")
     assert program.wait() == 0
     end = json.loads(last_line(program))
@@ -153,6 +159,28 @@ def test_detached_it_ends_when_the_broker_has_the_offer(device, publish, broker,
     assert end["message"] == "the offer is on the broker and waits there for kitchen, n 1; nobody watches it"
     offer = device.desired(start="now")
     assert b"".join(held(broker, offer)) == image_file.read_bytes()
+    content = offer["payload"]["content"]
+    assert ready.ok("image", "store", "list") == (
+        f"demo 1.4.0  {content}  37/37 chunks, 150,296 bytes: whole\n"
+    )
+
+
+def test_detached_without_a_broker_it_ends_with_6(device, broker, used_home, image_file):
+    image, key = load(image_file), keys.load_private(used_home, "release")
+    client = Client(broker_url.parse(broker.url))
+    store = open_engine(f"sqlite:///{image_file.parent}/store.db")
+    client.open()
+    timing = Timing(acknowledge=1, settle=0.1)
+    with Publication(client, store, "fleet", "kitchen", timing=timing) as publication:
+        publication.discover()
+        release, _ = sign(store, image, key, Wish("demo", "1"))
+        broker.kill()
+        publication.offer(release, ways=["store"])
+        outcome = publication.detach()
+    client.close()
+    store.dispose()
+    assert (outcome.exit_code, outcome.result) == (6, "no_broker")
+    assert outcome.message.startswith("the broker did not acknowledge the offer within 1 s; ")
 
 
 def test_detach_needs_a_way_without_a_publisher(device, publish):
