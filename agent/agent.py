@@ -285,6 +285,9 @@ class Agent:
         except OSError:
             self.end(on.FAIL, reasons.FLASH_ERROR)
             return
+        except MemoryError:
+            self.end(on.FAIL, reasons.NO_MEMORY)
+            return
         if needed and self.phase == STALLED:
             self.go(on.ANSWER)
 

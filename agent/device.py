@@ -4,7 +4,7 @@ from binascii import unhexlify
 from hashlib import sha256
 from time import gmtime, time
 
-from .esp32_ota import Partition, image
+from .esp32_ota import Partition
 from .protocol.checks import is_version
 from .protocol.limits import CHUNK, INDEX_ENTRY
 from .protocol.phases import APP_STATES
@@ -78,6 +78,8 @@ class Slot:
 
     def survey(self):
         """Generator: find out which image the slot holds."""
+        from .esp32_ota import image
+
         self.forget()
         try:
             version = image.descriptor(self.read)[1]
@@ -96,6 +98,8 @@ class Slot:
 
         The ELF digest only ever says no: it spares the hashing of slots that hold something else.
         """
+        from .esp32_ota import image
+
         try:
             if image.descriptor(self.read)[6] != unhexlify(component["app_elf_sha256"]):
                 return False
@@ -125,6 +129,8 @@ class Device:
         self.project = config.project
         self.hardware = config.hardware
         self.running = Slot(Partition(Partition.RUNNING))
+        from .esp32_ota import image
+
         self.chip = image.header(self.running.read)["chip"]
         try:
             self.target = Slot(self.running.partition.get_next_update())

@@ -5,8 +5,19 @@ import sys
 
 _PACKAGE = __name__.rpartition(".")[0]
 
-EXAMINING = ("examine", "p256", "protocol.manifest", "protocol.offer")
-FETCHING = ("sources", "direct", "store", "web", "http", "inflate", "download", "window", "protocol.want")
+EXAMINING = ("examine", "p256", "protocol.manifest", "protocol.offer", "esp32_ota.image")
+FETCHING = (
+    "sources",
+    "direct",
+    "store",
+    "web",
+    "http",
+    "urls",
+    "inflate",
+    "download",
+    "window",
+    "protocol.want",
+)
 PROVING = ("trial",)
 
 

@@ -24,6 +24,13 @@ def _slot(slot):
     }
 
 
+def _abilities(config):
+    web = []
+    if config.hosts:
+        web = ["http", "https"] if config.cafile else ["http"]
+    return list(SOURCES) + web + list(ENCODINGS) + ["ask"]
+
+
 def state(device, entry, k, progress):
     """The `state` message: at most STATE_MAX bytes, for which the oldest events are left out."""
     journal = device.journal
@@ -34,7 +41,7 @@ def state(device, entry, k, progress):
         "boot": journal.boots,
         "k": k,
         "protocol": [limits.VERSION],
-        "can": list(SOURCES + ENCODINGS) + ["ask"],
+        "can": _abilities(device.config),
         "agent": VERSION,
         "chip": device.chip,
         "project": device.project,

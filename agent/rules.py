@@ -12,7 +12,7 @@ ENCODINGS = ("raw", "deflate")
 def refusal(manifest, offer, device):
     """The reason why `device` must not take `manifest`, or None.
 
-    `device` has project, hardware, chip, slot_size, floor, now (Unix seconds) and quarantined(digest).
+    `device` has project, hardware, chip, slot_size, floor, now (Unix seconds), quarantined(digest) and config.
     Order matters only in so far as the first reason is the one reported.
     """
     image = manifest["component"]
@@ -30,12 +30,21 @@ def refusal(manifest, offer, device):
         return reasons.EXPIRED
     if manifest["encoding"] not in ENCODINGS:
         return reasons.UNSUPPORTED_ENCODING
-    if not [source for source in offer["source"] if source in SOURCES]:
+    if not [source for source in offer["source"] if takes(source, device.config)]:
         return reasons.UNSUPPORTED_SOURCE
     failed = device.quarantined(unhexlify(image["sha256"]))
     if failed and _in_quarantine(failed, manifest["sequence"], offer["attempt"]):
         return reasons.QUARANTINED
     return None
+
+
+def takes(source, config):
+    """Whether a device with this Config can fetch from this entry of an offer's list."""
+    if source in SOURCES:
+        return True
+    from .urls import usable
+
+    return usable(source, config)
 
 
 def _in_quarantine(failed, sequence, attempt):

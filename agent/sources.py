@@ -6,6 +6,7 @@ Imported late: a heap holds only what the offer at hand needs.
 """
 
 from .protocol.topics import topic
+from .rules import takes
 
 
 def opened(agent, manifest):
@@ -25,4 +26,8 @@ def opened(agent, manifest):
 
             base = "%s/images/%s/%s/" % (config.prefix, manifest["project"], content)
             found.append(Store(agent.link, base))
+        elif takes(entry, config):
+            from .web import Web
+
+            found.append(Web(entry, manifest["component"]["size"], agent.lend(), config.cafile))
     return found

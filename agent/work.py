@@ -25,6 +25,7 @@ def wake_up(agent):
     yield from device.running.survey()
     if device.target:
         yield from device.target.survey()
+    unload(EXAMINING)
     agent.changed = True
     phase = agent.phase
     if phase in COMMITTED:

@@ -15,6 +15,7 @@ from typing import Any
 from broker_tools.broker_url import BrokerUrl
 from broker_tools.bytecode import compile_all
 from broker_tools.errors import OtafleetError
+from broker_tools.inlining import inline
 
 CONFIG = "otafleet/device.json"
 """Where a board keeps what it is told, from its root."""
@@ -87,7 +88,7 @@ def agent_files() -> Mapping[str, bytes]:
         name = path.relative_to(root).as_posix()
         if name not in {"boot.py", "main.py"} and not name.startswith(_HOST_ONLY):
             found[f"lib/agent/{name}"] = path.read_bytes()
-    return compile_all(found)
+    return compile_all(inline(found))
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

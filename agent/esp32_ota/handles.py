@@ -4,7 +4,8 @@ Handles are numbers from 1. No number is given out twice before the next reset, 
 freed is never taken for another.
 """
 
-from . import image, slots
+from . import slots
+from .image import MAGIC
 from .errors import esp_error
 
 opened = {}
@@ -42,7 +43,7 @@ class Handle:
         if size:
             if self._erased:
                 self._erase(offset, size)
-            if is_start and buf[0] != image.MAGIC:
+            if is_start and buf[0] != MAGIC:
                 raise esp_error("ESP_ERR_OTA_VALIDATE_FAILED")
             self.part.writeblocks(0, buf, offset)
             self.wrote += size

@@ -21,12 +21,18 @@ import sys
 import esp32
 import machine
 
-from . import handles, image, otadata, slots
+from . import handles, otadata, slots
 from .errors import esp_error
 from .slots import Stock
 
 SEQUENTIAL = -2
 _FACTORY = 0x00
+
+
+def _finish(steps):
+    from .image import finish
+
+    return finish(steps)
 
 
 def prepare(part, image_size):
@@ -79,6 +85,8 @@ class Partition(Stock):
         """
         if self.info()[0] != Stock.TYPE_APP:
             raise esp_error("ESP_ERR_NOT_SUPPORTED")
+        from . import image
+
         raw = bytearray(image.DESCRIPTOR_SIZE)
         self.readblocks(0, raw, image.DESCRIPTOR_OFFSET)
         found = image.parse_descriptor(raw)
@@ -113,7 +121,7 @@ class Partition(Stock):
         ESP_ERR_INVALID_ARG: not an OTA slot. ESP_ERR_OTA_PARTITION_CONFLICT: the app runs from it.
         ESP_ERR_OTA_ROLLBACK_INVALID_STATE: the running app is not confirmed yet. ESP_ERR_INVALID_SIZE: too large.
         """
-        return image.finish(self.begin_steps(image_size))
+        return _finish(self.begin_steps(image_size))
 
     def ota_resume(self, image_size=0):
         """A handle that erases nothing now, and each sector of 4096 bytes once, when it is first written to.
@@ -154,7 +162,7 @@ class Partition(Stock):
         ESP_ERR_NOT_FOUND: no such handle. ESP_ERR_INVALID_ARG: nothing was written.
         ESP_ERR_OTA_VALIDATE_FAILED: not a sound app image for this chip.
         """
-        image.finish(self.end_steps(handle))
+        _finish(self.end_steps(handle))
 
     def ota_abort(self, handle):
         """Free the handle and leave the slot as it is. ESP_ERR_NOT_FOUND: no such handle."""
@@ -172,7 +180,7 @@ class Partition(Stock):
         subtype = slots.OTA_0 + otadata.slot_of(other, count) if otadata.is_valid(other) else _FACTORY
         for part in Stock.find(Stock.TYPE_APP, subtype):
             try:
-                image.finish(slots.verify_steps(part))
+                _finish(slots.verify_steps(part))
                 return True
             except OSError:
                 pass

@@ -2,7 +2,7 @@
 
 from esp32 import Partition as Stock
 
-from . import image, otadata
+from . import otadata
 from .errors import esp_error
 
 SECTOR = 4096
@@ -74,6 +74,10 @@ def _reader(part, buf):
 
 def verify_steps(part, buf=None):
     """Check that `part` holds a sound image for this chip, in steps. ESP_ERR_OTA_VALIDATE_FAILED if not."""
+    from . import (
+        image,
+    )  # the largest module of this package: loaded when an image is looked at, and only then
+
     buf = buf or bytearray(_BUFFER)
     chip = image.header(_reader(running(), buf))["chip_id"]
     try:

@@ -8,6 +8,11 @@ from agent.protocol.host.phases import ENDED, PHASES
 DIGEST = "ab" * 32
 
 
+class Config:
+    hosts = ("example.org",)
+    cafile = None
+
+
 class Device:
     project = "thermostat"
     hardware = "rev-b"
@@ -15,6 +20,7 @@ class Device:
     slot_size = 1_572_864
     floor = 100
     now = 1_000
+    config = Config()
     record = None
 
     def quarantined(self, digest):
@@ -49,6 +55,8 @@ def test_rules_as_a_table():
     assert refusal(encoding="lzma") == reasons.UNSUPPORTED_ENCODING
     assert refusal(source=["carrier_pigeon", "https://example.org/x"]) == reasons.UNSUPPORTED_SOURCE
     assert refusal(source=["store", "direct"]) is None
+    assert refusal(source=["http://example.org/x"]) is None
+    assert refusal(source=["http://example.com/x"]) == reasons.UNSUPPORTED_SOURCE
 
 
 def test_quarantine_and_what_lifts_it():
