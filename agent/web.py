@@ -113,7 +113,7 @@ class Web:
             if not self._under_way:
                 return None
             length = self._reader.read()
-            self.receiving |= self._reader.fresh
+            self.receiving = self.receiving or self._reader.fresh
         except ValueError:
             self.refused = WEB_REFUSED
             self._forget()

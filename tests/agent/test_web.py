@@ -137,6 +137,34 @@ print(came)
     assert server.connections == 1
 
 
+def test_the_next_request_travels_while_the_last_chunk_is_written(server):
+    script = f"""
+from select import POLLIN, poll
+from agent.web import Web
+web = Web({server.url!r} + "/app.bin", {len(IMAGE)}, bytearray(4096), None)
+web.ask([0, 2], [])
+web.connect()
+while not web.pump():
+    pass
+poller = poll()
+poller.register(web.stream, POLLIN)
+print(len(poller.poll(5000)))
+"""
+    assert micropython_output(script) == "1\n"
+
+
+def test_a_new_connection_is_a_sign_of_life(server):
+    server.fault = change(silent=True)
+    script = f"""
+from agent.web import Web
+web = Web({server.url!r} + "/app.bin", {len(IMAGE)}, bytearray(4096), None)
+web.ask([0], [])
+web.connect()
+print(web.pump(), web.receiving, web.pump(), web.receiving)
+"""
+    assert micropython_output(script) == "None True None False\n"
+
+
 # What is refused
 
 

@@ -2,9 +2,14 @@
 
 import datetime as dt
 import socket
+import ssl
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.support.web import WebServer, change
 from tests.support.web_client import ALL, FILES, TWO, fetch, right, tls
@@ -63,6 +68,41 @@ def test_a_certificate_that_is_not_the_servers_is_refused(authority, cafile, opt
         told = fetch(server.url + "/app.bin", cafile=cafile)
         assert (told["refused"], told["came"], server.requests) == ("bad_certificate", [], [])
         assert not told["waits"]
+
+
+@pytest.mark.parametrize(("name", "refused"), [("127.0.0.1", ""), ("localhost", "bad_certificate")])
+def test_an_address_has_to_be_in_the_certificate_as_such(authority, cafile, name, refused):
+    with WebServer(FILES, tls=tls(authority, name)) as server:
+        assert fetch(f"https://127.0.0.1:{server.port}/app.bin", cafile=cafile)["refused"] == refused
+
+
+def test_a_certificate_that_demands_what_nobody_knows_is_refused(authority, cafile, tmp_path):
+    # RFC 5280, section 4.2: a critical extension that is not understood. Mbed TLS does not even read on.
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(
+            x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"),
+            critical=True,
+        )
+        .sign(load_pem_private_key(authority.private_key_pem.bytes(), None), hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "server.pem").write_bytes(secret + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.pem")
+    with WebServer(FILES, tls=context) as server:
+        told = fetch(server.url + "/app.bin", cafile=cafile)
+        assert (told["refused"], told["came"], server.requests) == ("bad_certificate", [], [])
 
 
 def test_a_certificate_of_another_authority_is_refused(cafile):
