@@ -138,10 +138,9 @@ class Publication:
     def offer(self, release: Release, attempt: int = 0, ways: Sequence[str] = (delivery.DIRECT,)) -> None:
         """Offer `release` to the device under its next number, to be fetched by one of `ways`, the first one first.
 
-        `attempt` above 0 asks the device to lift its quarantine of this image. Raises OtafleetError when the device
-        cannot decode the release, the store refuses or the offer does not fit the protocol's bounds.
+        `attempt` above 0 asks the device to lift its quarantine of this image. Raises OtafleetError when the store
+        refuses or the offer does not fit the protocol's bounds.
         """
-        delivery.check_encoding(release, self.track.state or {"can": ()}, self._device)
 
         def make(n: int) -> bytes:
             if n > limits.N_MAX:

@@ -180,7 +180,8 @@ def command(
             client.open()
             with Publication(client, store, prefix, device, on_event=display, stop=stopping) as publication:
                 publication.discover()
-                usable = delivery.usable(ways, publication.track.state or {"can": ()}, device)
+                state = publication.track.state or {"can": ()}
+                usable = delivery.usable(ways, state, device)
                 _may_detach(detach, usable)
                 for way in ways:
                     if way not in usable:
@@ -188,6 +189,7 @@ def command(
                         display(Event("note", text, {"note": text}))
                 release, is_new = sign(store, image, signer, wish, tell=display)
                 display(_signed(release, is_new))
+                delivery.check_encoding(release, state, device)
                 if delivery.STORE in usable:
 
                     def meanwhile() -> None:
