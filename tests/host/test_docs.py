@@ -11,11 +11,13 @@ PAGE = (ROOT / "docs" / "cli.md").read_text()
 
 
 def options(name):
-    command = main.get_command(click.Context(main), name)
+    command = main
+    for word in name.split():
+        command = command.get_command(click.Context(command), word)
     return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
 
 
-@pytest.mark.parametrize("name", ["publish", "monitor"])
+@pytest.mark.parametrize("name", ["publish", "monitor", "image store put", "image store verify"])
 def test_every_option_is_named(name):
     assert [
         option for option in options(name) if option not in PAGE and option not in ("--key", "--help")
