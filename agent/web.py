@@ -166,9 +166,8 @@ class Web:
                 raise
         poller = poll()
         poller.register(sock, POLLOUT)
-        ready = poller.poll(max(0, ticks_diff(limit, ticks_ms())))
-        if not ready or ready[0][1] != POLLOUT:
-            raise OSError(111)  # ECONNREFUSED
+        if not poller.poll(max(0, ticks_diff(limit, ticks_ms()))):
+            raise OSError(110)  # ETIMEDOUT; a connection that was refused raises with the first write
         if self._context:
             # The handshake then goes on with every write, and its end is ours to limit: the server may be slow.
             sock = self._context.wrap_socket(sock, server_hostname=self._host, do_handshake_on_connect=False)
