@@ -138,10 +138,10 @@ def _fields(results: Sequence[Result], seconds: float) -> dict[str, Any]:
 
 def _sum(results: Sequence[Result], seconds: float) -> str:
     found = _fields(results, seconds)
-    missed = f", {found[MISSED]} missed" if found[MISSED] else ""
-    dear = f", {found['exceeded']} too dear" if found["exceeded"] else ""
+    missed = f", missed: {found[MISSED]}" if found[MISSED] else ""
+    dear = f", too dear: {found['exceeded']}" if found["exceeded"] else ""
     return (
-        f"powercut: {found['cuts']} cuts, {found[promises.LOST]} devices lost{missed}{dear}: "
+        f"powercut: {found['cuts']} cuts, devices lost: {found[promises.LOST]}{missed}{dear}; "
         f"{found[promises.NEW]} ended on the new image, {found[promises.OLD]} on the old one with a reason; one cut "
         f"cost at most {found['extra_chunks']} chunks ({limits.WINDOW_MAX} allowed) and {found['extra_erases']} "
         f"erases (1 allowed, of a torn sector); {seconds:.0f} s"

@@ -88,7 +88,7 @@ def test_an_agent_that_loses_devices_is_found(otafleet, tmp_path):
     assert re.search(r"new: idle +1 +1 +0 +0 +0", result.stdout)
     assert re.search(r"new: downloading +1 +0 +0 +1 +0", result.stdout)
     assert lines[-1].startswith(
-        "powercut: 2 cuts, 1 devices lost: 1 ended on the new image, 0 on the old one"
+        "powercut: 2 cuts, devices lost: 1; 1 ended on the new image, 0 on the old one"
     )
     assert result.stderr == ""
 

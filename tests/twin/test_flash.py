@@ -3,7 +3,7 @@
 import pytest
 
 from firmware.twin.errors import Abort, PowerLost, TwinError
-from firmware.twin.flash import SECTOR, SIZE, Flash, PowerCut, SectorCount
+from firmware.twin.flash import SECTOR, SIZE, Flash, Operation, PowerCut, SectorCount
 
 
 @pytest.fixture
@@ -89,6 +89,18 @@ def test_power_goes_in_the_middle_of_the_operation_that_was_asked_for(flash):
     done = len(erased) - len(erased.lstrip(b"\xff"))
     assert 0 < done < SECTOR
     assert erased[done + 1 :] == b"\x55" * (SECTOR - done - 1)
+
+
+def test_each_operation_is_told_before_it_is_done(flash):
+    told = []
+    flash.on_operation = lambda operation: told.append((operation, flash.read(operation.address, 1)))
+    flash.program(SECTOR - 1, b"ab")
+    flash.erase(SECTOR, SECTOR)
+    assert told == [
+        (Operation(1, SECTOR - 1, 1, is_erase=False), b"\xff"),
+        (Operation(2, SECTOR, 1, is_erase=False), b"\xff"),
+        (Operation(3, SECTOR, SECTOR, is_erase=True), b"b"),
+    ]
 
 
 def test_a_torn_write_only_clears_bits(flash):

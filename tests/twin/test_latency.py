@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from firmware.twin import Twin, make_image
+from firmware.twin import Twin
 from firmware.twin.latency import Latency
 from tests.twin.bench import make, run
 from tests.twin.test_network import JOIN
@@ -31,7 +31,7 @@ def server(serve):
                 with line:
                     serve(line)
 
-        thread = threading.Thread(target=accept)
+        thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
@@ -59,16 +59,18 @@ def test_without_a_round_trip_time_nothing_stands_in_between():
 
 
 def test_a_question_and_its_answer_take_one_round_trip(far):
-    with server(echo) as port, connect(far, port) as line:
+    with server(echo) as port:
         began = time.monotonic()
+        line = connect(far, port)
         line.sendall(b"a")
         assert line.recv(10) == b"a"
         first = time.monotonic()
         line.sendall(b"b")
         assert line.recv(10) == b"b"
         second = time.monotonic()
+        line.close()
     # The first waits for the connection too, which takes a round trip of its own.
-    assert first - began >= 1.9 * RTT_S
+    assert first - began >= 2 * RTT_S
     assert second - first >= RTT_S
 
 
@@ -137,10 +139,3 @@ machine.reset()
         twin = Twin(tmp_path, rtt_s=RTT_S)
         assert run(twin) == ["b'first' True", "b'again' True"]
         twin.close()
-
-
-def test_what_the_next_power_on_would_start(tmp_path):
-    Twin.create(tmp_path, make_image(b"print('here')", "bench", "1")).close()
-    twin = Twin(tmp_path)
-    assert (twin.next_boot().slot, twin.next_boot().state) == ("ota_0", "VALID")
-    twin.close()

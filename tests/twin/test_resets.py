@@ -189,6 +189,14 @@ def test_power_may_go_in_the_bootloader_too(tmp_path):
     assert twin.boots == [Boot("ota_0", "VALID", Cause.POWER_ON)]
 
 
+def test_a_twin_that_is_off_tells_what_the_next_power_on_would_start(tmp_path):
+    twin = make(tmp_path, "import machine\nmachine.reset()")
+    assert twin.next_boot() == Boot("ota_0", "VALID", Cause.POWER_ON)
+    twin.flash.load(twin.partition("ota_0").address, bytes(SECTOR))
+    with pytest.raises(NothingBoots):
+        twin.next_boot()
+
+
 def test_flash_timing_slows_an_operation_down(tmp_path):
     program = """
 import esp32

@@ -19,5 +19,6 @@ def getaddrinfo(*args):
     if call(35) != 1010:
         raise OSError(-202)
     found = _unix.getaddrinfo(*args)
-    port = call(37, int(args[1]), 0, 0, args[0].encode())
+    host = args[0]
+    port = call(37, int(args[1]), 0, 0, host.encode() if isinstance(host, str) else host)
     return _unix.getaddrinfo("127.0.0.1", port) if port else found
