@@ -95,6 +95,9 @@ class Track:
             return
         self.signs += 1
         self._show_phase(ack)
+        if ack["phase"] == phases.VERIFYING and ack["saved"]:
+            text = f"{ack['saved']} of {self._release.chunks} chunks were in the slot already"
+            self._tell(Event("saved", text, {"saved": ack["saved"], "total": self._release.chunks}))
 
     def on_presence(self, payload: bytes) -> None:
         """Take an `online` message. Raises ProtocolError when it is none."""

@@ -41,6 +41,14 @@ def test_from_the_broker_without_any_publisher(otafleet, kitchen, image, publish
     assert state["slots"][0]["app_state"] == "VALID"
 
 
+def test_what_an_older_image_left_in_the_slot_is_not_fetched_again(otafleet, kitchen, image, publish):
+    for version in ("1.1", "1.2"):
+        otafleet.ok(*publish(image(version)))
+    # It finds 1.1 in ota_1, which differs in its version and the digest at its end.
+    said = otafleet.ok(*publish(image("1.3")))
+    assert "23 of 25 chunks were in the slot already" in said
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_from_a_web_server(otafleet, make_twin, image, publish, scheme):
     file = image("1.1")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from agent.protocol.errors import ProtocolError
-from broker_tools import keys
+from broker_tools import content, keys
 from broker_tools.image import parse
 from broker_tools.release import Terms, make
 from broker_tools.tracking import Track
@@ -16,7 +16,8 @@ from tests.host.device import Device, slot
 @pytest.fixture(scope="module")
 def release(tmp_path_factory):
     key = keys.create(tmp_path_factory.mktemp("home"), "k")
-    return make(parse(make_image(None, "demo", "1", size=40_000), "t"), key, "demo", "1", Terms(9, 0, 9))
+    image = parse(make_image(None, "demo", "1", size=40_000), "t")
+    return make(image, content.encode(image.data, "raw"), key, "demo", "1", Terms(9, 0, 9))
 
 
 @pytest.fixture
@@ -180,3 +181,8 @@ def test_garbage_is_refused_and_changes_nothing(track, take):
             track.on_state(payload, retained=False)
     assert track.state is before
     assert track.signs == 0
+
+
+def test_what_was_in_the_slot_already_is_told(track, told):
+    track.on_ack(ack(saved=7))
+    assert told[-1] == "7 of 10 chunks were in the slot already"

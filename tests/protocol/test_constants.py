@@ -81,6 +81,7 @@ def test_the_longest_want_ack_and_online_fit():
                 "slot": "s" * limits.NAME_MAX,
                 "app_state": "PENDING_VERIFY",
                 "sha256": "0" * 64,
+                "saved": limits.IMAGE_MAX // limits.CHUNK,
             },
             limits.ACK_MAX,
         )

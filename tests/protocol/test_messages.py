@@ -197,7 +197,7 @@ def test_states_come_back(data):
 
 @given(st.data())
 def test_acks_come_back(data):
-    fields = {**common(data), **running(data), "slot": data.draw(NAMES)}
+    fields = {**common(data), **running(data), "slot": data.draw(NAMES), "saved": data.draw(COUNTS)}
     assert reports.decode_ack(message.encode(fields, limits.ACK_MAX)) == fields
 
 

@@ -58,6 +58,7 @@ def decode_ack(payload: bytes) -> dict:
     found["slot"] = name(message, "slot", BAD_REPORT)
     found["app_state"] = _app_state(message)
     found["sha256"] = _text(message, "sha256", _is_digest_or_empty)
+    found["saved"] = integer(message, "saved", 0, limits.N_MAX, BAD_REPORT, 0)
     return found
 
 
