@@ -70,7 +70,7 @@ class Agent:
         self._dog = _watchdog(watchdog_s) if watchdog_s else None
         self._reconnect = Backoff(limits.BACKOFF_S * 1000, limits.BACKOFF_MAX_S * 1000)
         self._connect_due = self._connected_at = self._told_at = ticks_ms()
-        self._held_until = None  # a long step, by the app
+        self._held = {}  # by the app: long step -> (since when, for how many ms)
         self._k = 0  # acks told since boot
         self._w = self.journal.boots << 16  # wants sent, so that they grow over resets
         self._echoed = False  # whether our own state has come back in this boot
@@ -177,12 +177,14 @@ class Agent:
         return self.link.up and self.intake.named
 
     def may_take(self, step):
-        """Whether the app lets this long step happen now."""
+        """Whether the app lets this long step happen now. Each has a wait of its own: one does not hold the others."""
         now = ticks_ms()
-        if self._held_until is not None and ticks_diff(now, self._held_until) < 0:
+        since, wait = self._held.get(step, (now, 0))
+        # A wait that was left behind with its update may lie further back than ticks can tell: that is negative.
+        if 0 <= ticks_diff(now, since) < wait:
             return False
         wait = wait_ms(self.app.before, step)
-        self._held_until = ticks_add(now, wait) if wait else None
+        self._held[step] = now, wait
         return not wait
 
     def lend(self):
@@ -269,8 +271,11 @@ class Agent:
 
     def _pull(self, source):
         """From a source that has a connection of its own."""
-        if source.wants_connection and self.may_take("fetch"):
-            source.connect()
+        if source.wants_connection:
+            if self.may_take("fetch"):
+                source.connect()
+            else:
+                self.download.alive()  # it is not the server that is silent
         arrived = source.pump()
         if source.receiving:
             self.download.alive()

@@ -59,6 +59,9 @@ class Download:
             self._window = Window(number, number + 1, self._needs_page, ticks_ms())
             yield from self._fetch(self._needs_page, self._ask_pages)
             yield from self._scan()
+            if self._left:
+                self._open()  # a step of its own: it erases what otadata records of the slot
+                yield
             first = number * INDEX_PAGE
             last = first + index.page_entries(self.size, number)
             self._window = Window(first, last, self._needs, ticks_ms(), size)

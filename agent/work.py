@@ -158,6 +158,7 @@ def _fill(agent, manifest):
                 agent.lend() if manifest["encoding"] == "deflate" else None,
             )
             yield from agent.fetch(download)
+            yield  # the last chunk has just been written: the journal gets a step of its own
             saved = min(saved, download.found)
         agent.go(on.COMPLETE, saved=saved)
         held = yield from target.holds(component)
