@@ -26,8 +26,9 @@ SILENCE_S: Final = 1.0
 """Seconds without a message after which the rest of a window is absent."""
 AGAIN_S: Final = 3.0
 """The same when a window is asked for a second time: a message of 4 KB may take this long on a bad line."""
-PATIENCE_S: Final = 30.0
-"""Seconds without a broker, or without its acknowledgement, after which it is given up."""
+PATIENCE_S: Final = 45.0
+"""Seconds without a broker, or without its acknowledgement, after which it is given up. A half-open connection is found
+out in at most twice the keepalive of 20 s, and mended."""
 BREAKS_MAX: Final = 3
 """Connections that may break over one window: more is no accident."""
 TURN_S: Final = 0.25

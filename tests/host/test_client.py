@@ -86,6 +86,22 @@ def test_after_a_lost_connection_it_subscribes_again_and_tells(broker, watch):
         assert receive(client)[0].topic == "t/again"
 
 
+def test_what_was_unsubscribed_from_stays_so_after_a_lost_connection(broker, watch):
+    with connected(broker.url) as client:
+        client.subscribe_all({"t/a": 0, "t/b": 1, "t/c": 1})
+        client.unsubscribe(["t/a", "t/b"])
+        watcher = watch()
+        for restart in (False, True):
+            if restart:
+                broker.kill()
+                pump_until(client, lambda: not client.online)
+                broker.start()
+                pump_until(client, lambda: client.online)
+            for topic in ("t/a", "t/b", "t/c"):
+                watcher.publish(topic, b"1")
+            assert [message.topic for message in receive(client)] == ["t/c"]
+
+
 def test_a_half_open_connection_is_given_up_after_its_keepalive(broker):
     told = []
     with (

@@ -13,6 +13,7 @@ from broker_tools.errors import OtafleetError
 from broker_tools.retained import Retained
 from firmware.twin.image import make_image
 from tests.support.broker import Mosquitto
+from tests.support.proxy import Proxy
 from tests.support.watcher import Watcher
 
 CODE = b"#" + b"a program that says the same again and again. " * 400
@@ -186,6 +187,21 @@ def test_a_broker_that_dies_half_way_and_forgets_gets_all_of_it(contents, broker
     restarted = []
     assert contents.put("demo", FORM, show)
     assert restarted
+    assert retained(broker) == dict(expected())
+
+
+@pytest.mark.parametrize("fault", ["cut", "freeze"])
+def test_a_connection_that_breaks_or_freezes_half_way_is_mended(broker, fault):
+    def show(count, _total):
+        if count == 20:
+            getattr(proxy, fault)()
+
+    with Proxy(broker.url) as proxy:
+        client = Client(broker_url.parse(proxy.url), keepalive_s=1)
+        client.open()
+        assert BrokerStore(Retained(client), "fleet").put("demo", FORM, show)
+        client.close()
+        assert proxy.connections == 2
     assert retained(broker) == dict(expected())
 
 
