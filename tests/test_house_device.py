@@ -1,16 +1,14 @@
-"""Every module of the agent can be imported by a real MicroPython on a twin."""
+"""Every module that a device is given can be imported by a real MicroPython on a twin."""
 
 from broker_tools import provision, twins
 from firmware.twin.twin import Twin
-from tests.support.paths import ROOT
 
-ELSEWHERE = {"agent.boot", "agent.main", "agent.esp32_ota.native"}
-"""Two run as /boot.py and /main.py, on every twin of every end-to-end test. The last needs our C module, and is run by
-tests/esp32_ota/test_footing.py."""
+ELSEWHERE = {"agent.esp32_ota.native"}
+"""Needs our C module, and is run by tests/esp32_ota/test_footing.py."""
 MODULES = sorted(
     {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for path in (ROOT / "agent").rglob("*.py")
+        path.removeprefix("lib/").removesuffix(".mpy").replace("/", ".").removesuffix(".__init__")
+        for path in provision.agent_files()
     }
     - ELSEWHERE
 )
