@@ -50,6 +50,18 @@ def kitchen(make_twin):
 
 
 @pytest.fixture
+def kitchen_with(make_twin, image):
+    """Make a twin whose first image has this program, and switch it on: `kitchen_with(code, heap="160k")`."""
+
+    def start(code, **options) -> TwinDevice:
+        twin = make_twin(app=image("1.0", code).read_bytes(), **options)
+        twin.on()
+        return twin
+
+    return start
+
+
+@pytest.fixture
 def publish(otafleet, key):
     """Arguments of `otafleet publish` to kitchen: `otafleet.run(*publish(file, "--timeout", "9"))`."""
 
