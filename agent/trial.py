@@ -18,17 +18,18 @@ from .protocol.limits import BOOTS_MAX, CONFIRM_S
 class Trial:
     """`entry` is the journal's. `selftest` returns True, False, or None for not yet; None instead of it passes.
 
-    `heard` tells whether this boot's own connection has delivered an offer, or our own state.
+    `heard` tells whether this boot's own connection has delivered an offer, or our own state. `began` is ticks_ms() of
+    the agent's start: the guard's time runs too while the slots are read.
     """
 
-    def __init__(self, entry, device, selftest, heard):
+    def __init__(self, entry, device, selftest, heard, began):
         self.doubt = reasons.DEADLINE
         self.confirm_s = CONFIRM_S
         self._entry = entry
         self._device = device
         self._selftest = selftest
         self._heard = heard
-        self._began = ticks_ms()
+        self._began = began
         self._kept = (
             device.running.state() == "VALID"
         )  # confirmed, but the power went before the journal knew

@@ -38,12 +38,13 @@ class Window:
         """The chunks of the next want in ascending order, or None while there is nothing to ask for."""
         if len(self._latest) > self._half:
             return None
+        room = min(self.size, WINDOW_MAX - len(self._latest) - len(self._older))
         asked = []
-        while self._lost and len(asked) < self.size:
+        while self._lost and len(asked) < room:
             chunk = self._lost.pop(0)
             if self._need(chunk):
                 asked.append(chunk)
-        while len(asked) < self.size and self._next < self._end:
+        while len(asked) < room and self._next < self._end:
             if self._need(self._next):
                 asked.append(self._next)
             self._next += 1

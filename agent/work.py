@@ -4,7 +4,7 @@ What fails ends the update with a reason; the flash is never left such that the 
 """
 
 from binascii import unhexlify
-from machine import PWRON_RESET, reset, reset_cause
+from machine import DEEPSLEEP_RESET, PWRON_RESET, SOFT_RESET, reset, reset_cause
 from time import ticks_diff, ticks_ms
 
 from . import transitions as on
@@ -20,7 +20,11 @@ _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reb
 
 
 def wake_up(agent):
-    """After a reset: what do the slots hold, and how did it leave the update?"""
+    """After a reset: what do the slots hold, and how did it leave the update? The trial's time runs from this call."""
+    return _wake_up(agent, ticks_ms())
+
+
+def _wake_up(agent, began):
     device = agent.device
     yield from device.running.survey()
     if device.target:
@@ -29,14 +33,29 @@ def wake_up(agent):
     agent.changed = True
     phase = agent.phase
     if phase in COMMITTED:
-        _settle(agent)
+        if device.target.state() == "NEW" and reset_cause() in (SOFT_RESET, DEEPSLEEP_RESET):
+            # Neither a soft reset nor waking up asks the boot loader, which has the new image still to start.
+            yield from _reboot(agent)
+        _settle(agent, began)
         if agent.trial:
             yield from _prove(agent)
+    elif device.running.state() == "PENDING_VERIFY":
+        # On trial, and the journal that would say for what is lost: it can't prove itself, and takes no update.
+        _give_up()
     elif on.RESET in on.TRANSITIONS[phase]:
         agent.go(on.RESET)
 
 
-def _settle(agent):
+def _give_up():
+    from .esp32_ota import Partition
+
+    try:
+        Partition.mark_app_invalid_rollback_and_reboot()
+    except OSError:
+        pass  # no other image can boot: this one is all there is
+
+
+def _settle(agent, began):
     """A committed update: did the new image boot, was it given up, or had the boot loader not been told yet?"""
     device = agent.device
     entry = agent.entry
@@ -45,7 +64,9 @@ def _settle(agent):
         agent.go(on.NEW_BOOTED, boots=tries)
         from .trial import Trial
 
-        agent.trial = Trial(agent.entry, device, lambda: answer(False, agent.app.selftest), agent.heard)
+        agent.trial = Trial(
+            agent.entry, device, lambda: answer(False, agent.app.selftest), agent.heard, began
+        )
         return
     if entry["phase"] != TESTING and device.target.state() == "UNDEFINED" and tries <= BOOTS_MAX:
         # otadata has no record of the new image: the power went before set_boot, or tore the record.
@@ -80,7 +101,10 @@ def _prove(agent):
 def revert(agent, reason):
     """Give the running image up: store why, then reboot into the other one."""
     agent.entry["reason"] = reason
-    agent.journal.write(agent.entry)
+    try:
+        agent.journal.write(agent.entry)
+    except JournalError:
+        pass  # the other image will only be able to say that this one was reset
     agent.link.close()
     try:
         agent.trial.revert()
@@ -107,6 +131,7 @@ def update(agent):
     if device.running.state() == "VALID":
         held = yield from device.running.holds(component)
         if held:
+            agent.journal.raise_floor(manifest["floor"])
             agent.end(on.HELD, reasons.ALREADY_RUNNING)
             return
     while offer["start"] != "now":
@@ -198,6 +223,11 @@ def _activate(agent, manifest):
     except OSError:
         raise ProtocolError(reasons.SET_BOOT_FAILED, "the boot loader would not take the image")
     agent.go(on.BOOT_SET)
+    yield from _reboot(agent)
+
+
+def _reboot(agent):
+    """Generator: reset the chip once the broker knows and the app agrees."""
     began = ticks_ms()
     while agent.link.up and not agent.link.settled() and ticks_diff(ticks_ms(), began) < _FAREWELL_MS:
         yield True
