@@ -62,6 +62,13 @@ def test_boot_py_that_fails_keeps_main_py_from_running(tmp_path):
     assert "NameError: name 'bad' isn't defined" in lines
 
 
+def test_a_program_that_cannot_be_looked_at_is_not_taken_for_none(tmp_path):
+    twin = make(tmp_path)
+    (tmp_path / "vfs" / "main.py").symlink_to("main.py")
+    lines = run(twin, until="twin: main.py has ended, the REPL waits")
+    assert any(line.startswith("OSError: ") for line in lines), lines
+
+
 def test_names_of_boot_py_are_there_in_main_py(tmp_path):
     assert once(
         tmp_path, "print(shared, sorted(sys.modules))", files={"boot.py": b"import sys\nshared = 3\n"}
