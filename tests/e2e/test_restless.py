@@ -6,7 +6,8 @@ from broker_tools import twins
 from tests.e2e.images import COLLECTS, WORKS
 
 SIZE = 200_000
-# Two seconds of waiting, or 15 chunks of an update: then it ends. What main.py does after 30 s this does at once.
+# Two seconds of waiting, or 15 chunks of an update: then it ends, but for its trial. What main.py does after 30 s this
+# does at once.
 NEVER_UP_FOR_LONG = """
 import machine
 from time import sleep_ms
@@ -14,7 +15,7 @@ from agent.agent import Agent
 
 agent = Agent()
 waits = 0
-while waits < 100:
+while agent.trial or waits < 100:
     if not agent.step():
         waits += 1
         sleep_ms(20)
