@@ -93,14 +93,24 @@ class Journal:
         self._nvs.set_i32("guard_ms", milliseconds)
         self._nvs.commit()
 
+    def _keep(self, key, value):
+        """Store a key beside the entry, if the NVS takes it.
+
+        One that does not is met again, and told, by the next update: no new image boots unless its entry is stored.
+        """
+        try:
+            self._nvs.set_blob(key, value)
+            self._nvs.commit()
+        except OSError:
+            pass
+
     def _stamp(self, key):
         stored = self._blob(key, bytearray(8))
         return int.from_bytes(stored, "little") if stored else 0
 
     def _raise_stamp(self, key, value):
         if value > self._stamp(key):
-            self._nvs.set_blob(key, value.to_bytes(8, "little"))
-            self._nvs.commit()
+            self._keep(key, value.to_bytes(8, "little"))
 
     def floor(self):
         """The lowest sequence that this device takes, as far as the NVS knows."""
@@ -135,5 +145,4 @@ class Journal:
         records = [record for record in self._quarantine() if record[0] != sha256[:8]]
         records.append((sha256[:8], sequence, min(attempt, 255), min(strikes, 255)))
         packed = b"".join([struct.pack(_RECORD, *record) for record in records[-_QUARANTINE_MAX:]])
-        self._nvs.set_blob("quarantine", packed)
-        self._nvs.commit()
+        self._keep("quarantine", packed)

@@ -59,6 +59,22 @@ def test_an_entry_that_does_not_fit_the_nvs_raises_and_leaves_the_old_one():
     raise AssertionError("was stored")
 
 
+def test_a_full_nvs_takes_nothing_and_stops_nobody():
+    journal = Journal()
+    full = NVS("app")
+    size = 1024
+    while size:
+        try:
+            full.set_blob(f"b{size}", bytes(size))
+            size -= 1
+        except OSError:
+            size //= 2
+    journal.raise_floor(6)
+    journal.raise_issued(7)
+    journal.quarantine(bytes(32), 1_800_000_000, 1, 0)
+    assert (journal.floor(), journal.issued(), journal.quarantined(bytes(32))) == (0, 0, None)
+
+
 def test_floor_and_issued_only_rise():
     journal = Journal()
     assert journal.floor() == journal.issued() == 0
