@@ -9,7 +9,7 @@ import pytest
 
 from firmware.twin.image import make_image
 from tests.e2e.conftest import key, make_twin, publish
-from tests.faults.update import Update
+from tests.faults.update import Update, wait_until_known
 from tests.support.proxy import Proxy
 
 __all__ = ["key", "make_twin", "publish"]
@@ -45,8 +45,9 @@ def image(tmp_path) -> Callable:
 
 @pytest.fixture
 def kitchen(make_twin, network):
-    """A twin that reaches its broker through `network`; it is on."""
+    """A twin that reaches its broker through `network`; it is on, and known there."""
     with make_twin(broker=network.url) as twin:
+        wait_until_known(network)
         yield twin
 
 

@@ -29,16 +29,14 @@ SILENT_FROM = {
 """The first packet that does not arrive. Each is a device of its own: they wait out their silences together."""
 
 
-def test_silence_from(broker, make_twin, update, watch):
-    seen = watch("fleet/devices/+/state")
+def test_silence_from(broker, make_twin, update):
     with ExitStack() as stack:
         running = {}
         for name, fault in SILENT_FROM.items():
             network = stack.enter_context(Proxy(broker.url, [fault]))
             twin = stack.enter_context(make_twin(device=name, broker=network.url))
             running[name] = update(twin, network, 20 * CHUNK, "--timeout", "90")
-        for name, one in running.items():
-            seen.expect(f"fleet/devices/{name}/state", 60)  # a publisher offers nothing to a stranger
+        for one in running.values():
             stack.enter_context(one)
         for one in running.values():
             one.succeeds(faults=1)

@@ -8,10 +8,15 @@ from typing import Self
 from agent.protocol.limits import CHUNK, WINDOW_MAX
 from tests.support.program import Program
 from tests.support.proxy import Proxy
-from tests.support.proxy_faults import chunk
+from tests.support.proxy_faults import chunk, leaf
 from tests.support.twin_device import TwinDevice
 
 SLOTS = ("ota_0", "ota_1")
+
+
+def wait_until_known(network: Proxy) -> None:
+    """Wait until the device has said what it is: a publisher offers nothing to a stranger."""
+    network.crossed.expect(lambda crossing: leaf(crossing) == "state", 60)
 
 
 class Update:
@@ -59,6 +64,7 @@ class Update:
         assert self.extra <= faults * WINDOW_MAX, f"{self.extra} chunks fetched again for {faults} faults"
 
     def __enter__(self) -> Self:
+        wait_until_known(self.network)
         self.publisher = self._start().__enter__()
         return self
 

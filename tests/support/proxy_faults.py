@@ -17,9 +17,9 @@ def leaf(crossing: Crossing) -> str:
     if crossing.packet.kind != PUBLISH:
         return ""
     topic = crossing.packet.topic
-    if "/index/" in topic:
-        return "index"
-    return "chunk" if "/chunk/" in topic or "/images/" in topic else topic.rpartition("/")[2]
+    if "/chunk/" in topic or "/images/" in topic:
+        return "index" if "/index/" in topic else "chunk"
+    return topic.rpartition("/")[2]
 
 
 def chunk(crossing: Crossing) -> bool:
