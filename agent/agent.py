@@ -101,6 +101,10 @@ class Agent:
                 self._tell()
         except OSError:  # only the link's: what touches the flash turns its errors into reasons
             self._hang_up()
+        except MemoryError:
+            if self.booting:
+                raise  # what the slots hold is not known yet: begin again
+            self._hang_up()  # what waited to be sent is let go, and said again on the next connection
         if self._dog and (self.trial or (self.link.up and self.link.idle_ms() < _ALIVE_MS)):
             self._dog.feed()
         return busy

@@ -9,11 +9,11 @@ from time import ticks_diff, ticks_ms
 
 from . import transitions as on
 from .app import answer, wait_ms
-from .heap import EXAMINING, unload
+from .heap import EXAMINING, FETCHING, unload
 from .journal import JournalError
 from .protocol import index, reasons
 from .protocol.errors import ProtocolError
-from .protocol.limits import BOOTS_MAX
+from .protocol.limits import BOOTS_MAX, TIME_MAX
 from .protocol.phases import COMMITTED, DEFERRED, TESTING
 
 _FAREWELL_MS = 3_000  # for the broker to acknowledge what was said before a reboot
@@ -26,10 +26,15 @@ def wake_up(agent):
 
 def _wake_up(agent, began):
     device = agent.device
-    yield from device.running.survey()
-    if device.target:
-        yield from device.target.survey()
+    for slot in (device.running, device.target):
+        try:
+            if slot:
+                yield from slot.survey()
+        except OSError:
+            slot.forget()  # told by the first update that needs it
     unload(EXAMINING)
+    if agent.journal.lost:
+        _distrust(agent)
     agent.changed = True
     phase = agent.phase
     if phase in COMMITTED:
@@ -44,6 +49,20 @@ def _wake_up(agent, began):
         _give_up()
     elif on.RESET in on.TRANSITIONS[phase]:
         agent.go(on.RESET)
+
+
+def _distrust(agent):
+    """The journal is unreadable, and an image has been given up: it may be what wrote the journal, again and again."""
+    target = agent.device.target
+    if target and target.sha256 and target.state() in ("INVALID", "ABORTED"):
+        _quarantine(agent, target.sha256, TIME_MAX, 0, 0)
+
+
+def _quarantine(agent, digest, sequence, attempt, strikes):
+    try:
+        agent.journal.quarantine(digest, sequence, attempt, strikes)
+    except OSError:
+        pass  # an NVS that takes nothing takes no update either
 
 
 def _give_up():
@@ -61,7 +80,10 @@ def _settle(agent, began):
     entry = agent.entry
     tries = entry["boots"] + 1
     if device.running.label == entry["slot"]:
-        agent.go(on.NEW_BOOTED, boots=tries)
+        try:
+            agent.go(on.NEW_BOOTED, boots=tries)
+        except JournalError:
+            _give_up()  # its boots could not be counted, and the other image has something to tell
         from .trial import Trial
 
         agent.trial = Trial(
@@ -78,8 +100,9 @@ def _settle(agent, began):
     excused = reason == reasons.UNREACHABLE or (not entry["reason"] and reset_cause() == PWRON_RESET)
     digest = unhexlify(entry["sha256"])
     before = agent.journal.quarantined(digest)
-    strikes = 1 + (before[2] if before else 0) if excused else 0
-    agent.journal.quarantine(digest, entry["sequence"], entry["attempt"], strikes)
+    crashed = before and before[0] == entry["sequence"] and not before[2]
+    strikes = 1 + (before[2] if before else 0) if excused and not crashed else 0
+    _quarantine(agent, digest, entry["sequence"], entry["attempt"], strikes)
     agent.end(on.OLD_BOOTED, reason)
 
 
@@ -94,8 +117,15 @@ def _prove(agent):
     except OSError:
         revert(agent, reasons.FLASH_ERROR)
     else:
-        agent.journal.raise_floor(manifest["floor"])
+        _raise_floor(agent, manifest)
         agent.end(on.PASS)
+
+
+def _raise_floor(agent, manifest):
+    try:
+        agent.journal.raise_floor(manifest["floor"])
+    except OSError:
+        pass  # the image is confirmed all the same, and raises it when it is offered again
 
 
 def revert(agent, reason):
@@ -114,6 +144,17 @@ def revert(agent, reason):
 
 def update(agent):
     """One offer, from its examination to the reboot."""
+    try:
+        yield from _update(agent)
+    except ProtocolError as error:
+        agent.end(on.FAIL, error.reason)
+    except MemoryError:
+        agent.end(on.FAIL, reasons.NO_MEMORY)
+    except (OSError, JournalError):
+        agent.end(on.FAIL, reasons.FLASH_ERROR)
+
+
+def _update(agent):
     device = agent.device
     offer = agent.intake.offer
     try:
@@ -131,23 +172,16 @@ def update(agent):
     if device.running.state() == "VALID":
         held = yield from device.running.holds(component)
         if held:
-            agent.journal.raise_floor(manifest["floor"])
+            _raise_floor(agent, manifest)
             agent.end(on.HELD, reasons.ALREADY_RUNNING)
             return
     while offer["start"] != "now":
         yield True
     yield from _yield_to(agent, manifest)
-    try:
-        agent.go(on.ACCEPT)
-        answer(None, agent.app.prepare)
-        yield from _fill(agent, manifest)
-        yield from _activate(agent, manifest)
-    except ProtocolError as error:
-        agent.end(on.FAIL, error.reason)
-    except MemoryError:
-        agent.end(on.FAIL, reasons.NO_MEMORY)
-    except (OSError, JournalError):
-        agent.end(on.FAIL, reasons.FLASH_ERROR)
+    agent.go(on.ACCEPT)
+    answer(None, agent.app.prepare)
+    yield from _fill(agent, manifest)
+    yield from _activate(agent, manifest)
 
 
 def _yield_to(agent, manifest):
@@ -165,15 +199,16 @@ def _yield_to(agent, manifest):
 
 def _fill(agent, manifest):
     """Bring the target slot to the signed digest; one repair is allowed."""
-    from .download import Download
-    from .sources import opened
-
     component = manifest["component"]
     target = agent.device.target
     saved = index.chunks(component["size"])
     for repaired in (False, True):
         held = yield from target.holds(component)
         if not held:
+            unload(EXAMINING)
+            from .download import Download
+            from .sources import opened
+
             download = Download(
                 manifest,
                 target,
@@ -201,6 +236,8 @@ def _activate(agent, manifest):
     """Tell the boot loader, then reset. The manifest is stored first: the new image has to verify it again."""
     target = agent.device.target
     component = manifest["component"]
+    agent.download = None
+    unload(FETCHING)  # the entry that the journal is about to get is the longest of all
     try:
         yield from target.seal(component["size"])
     except OSError:
