@@ -55,14 +55,7 @@ def _distrust(agent):
     """The journal is unreadable, and an image has been given up: it may be what wrote the journal, again and again."""
     target = agent.device.target
     if target and target.sha256 and target.state() in ("INVALID", "ABORTED"):
-        _quarantine(agent, target.sha256, TIME_MAX, 0, 0)
-
-
-def _quarantine(agent, digest, sequence, attempt, strikes):
-    try:
-        agent.journal.quarantine(digest, sequence, attempt, strikes)
-    except OSError:
-        pass  # an NVS that takes nothing takes no update either
+        agent.journal.quarantine(target.sha256, TIME_MAX, 0, 0)
 
 
 def _give_up():
@@ -102,7 +95,7 @@ def _settle(agent, began):
     before = agent.journal.quarantined(digest)
     crashed = before and before[0] == entry["sequence"] and not before[2]
     strikes = 1 + (before[2] if before else 0) if excused and not crashed else 0
-    _quarantine(agent, digest, entry["sequence"], entry["attempt"], strikes)
+    agent.journal.quarantine(digest, entry["sequence"], entry["attempt"], strikes)
     agent.end(on.OLD_BOOTED, reason)
 
 
@@ -117,15 +110,8 @@ def _prove(agent):
     except OSError:
         revert(agent, reasons.FLASH_ERROR)
     else:
-        _raise_floor(agent, manifest)
-        agent.end(on.PASS)
-
-
-def _raise_floor(agent, manifest):
-    try:
         agent.journal.raise_floor(manifest["floor"])
-    except OSError:
-        pass  # the image is confirmed all the same, and raises it when it is offered again
+        agent.end(on.PASS)
 
 
 def revert(agent, reason):
@@ -172,7 +158,7 @@ def _update(agent):
     if device.running.state() == "VALID":
         held = yield from device.running.holds(component)
         if held:
-            _raise_floor(agent, manifest)
+            agent.journal.raise_floor(manifest["floor"])
             agent.end(on.HELD, reasons.ALREADY_RUNNING)
             return
     while offer["start"] != "now":
