@@ -20,7 +20,7 @@ from .backoff import Backoff, jitter
 from .device import Device
 from .heap import EXAMINING, FETCHING, PROVING, unload
 from .intake import Intake
-from .journal import Journal, JournalError
+from .journal import ENTRY_MAX, Journal, JournalError
 from .link import Link
 from .protocol import limits, message, reasons, topics
 from .protocol.errors import ProtocolError
@@ -58,7 +58,7 @@ class Agent:
         self.page = bytearray(limits.INDEX_PAGE * limits.INDEX_ENTRY)  # of the index, for the download
         self._spare = None
         self.journal = Journal()
-        self.entry = self.journal.read(buffer) or dict(_NOTHING)
+        self.entry = self.journal.read(bytearray(ENTRY_MAX)) or dict(_NOTHING)
         if self.journal.lost:
             self.entry["reason"] = reasons.STATE_LOST
         self.device = Device(config, self.journal)
@@ -209,7 +209,10 @@ class Agent:
 
     def _connect(self):
         now = ticks_ms()
-        if ticks_diff(now, self._connect_due) < 0 or not self._wifi.ready() or not self.may_take("connect"):
+        if ticks_diff(now, self._connect_due) < 0:
+            return
+        if not self._wifi.ready() or not self.may_take("connect"):
+            self._connect_due = now  # ticks_diff() can't tell times apart that lie more than six days apart
             return
         boot, conn = self.journal.boots, self.link.conn + 1
         self.link.open(self._topic("online"), reports.online(boot, conn, False))
@@ -237,7 +240,7 @@ class Agent:
         if (
             self.changed
             or since > self._heartbeat
-            or (self._progressed() and since > limits.PROGRESS_S * 1000)
+            or (since > limits.PROGRESS_S * 1000 and self._progressed())
         ):
             self.changed = False
             self._told_at = now
@@ -274,7 +277,9 @@ class Agent:
         return True
 
     def _pull(self, source):
-        """From a source that has a connection of its own."""
+        """From a source that has a connection of its own. Returns whether anything came."""
+        if not self.may_ask():
+            return False
         if source.wants_connection:
             if self.may_take("fetch"):
                 source.connect()
@@ -283,10 +288,9 @@ class Agent:
         arrived = source.pump()
         if source.receiving:
             self.download.alive()
-        if not arrived:
-            return False
-        self._receive(*arrived)
-        return True
+        if arrived:
+            self._receive(*arrived)
+        return bool(arrived) or source.receiving
 
     def _receive(self, address, payload):
         try:

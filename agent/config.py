@@ -35,7 +35,11 @@ class Config:
         self.user = fields.get("user") or None
         self.password = fields.get("password") or ""
         self.floor = fields.get("floor") or 0
+        if type(self.floor) is not int:
+            raise ConfigError("floor in %s must be a whole number" % PATH)
         self.wifi = fields.get("wifi")
+        if self.wifi and not (isinstance(self.wifi, dict) and isinstance(self.wifi.get("ssid"), str)):
+            raise ConfigError("wifi in %s must have an ssid" % PATH)
         self.cafile = cafile
         self.hosts = fields.get("hosts") or ()
         if not isinstance(self.hosts, (list, tuple)) or not all(is_host(host) for host in self.hosts):
@@ -68,8 +72,8 @@ def _broker(url):
         host, _, port = (
             address.rstrip("/").rpartition(":") if ":" in address else (address.rstrip("/"), "", "1883")
         )
-        if scheme == "mqtt" and host:
-            return host, int(port)
+        if scheme == "mqtt" and host and 0 < int(port) < 65536:
+            return host.strip("[]"), int(port)
     except (AttributeError, ValueError):
         pass
     raise ConfigError("broker in %s must be mqtt://host:port" % PATH)

@@ -19,6 +19,9 @@ _EPOCH = (
     946_684_800 if gmtime(0)[0] == 2000 else 0
 )  # MicroPython counts from 2000 on the ESP32, from 1970 on a PC
 
+# Of app_elf_sha256 in an image: behind two headers of 24 and 8 bytes and 144 bytes of the descriptor (esp_app_desc.h).
+_ELF_SHA256_AT = 176
+
 _scratch = memoryview(
     bytearray(1024)
 )  # four reads a sector cost little, three kilobytes of a small heap cost more
@@ -98,12 +101,7 @@ class Slot:
 
         The ELF digest only ever says no: it spares the hashing of slots that hold something else.
         """
-        from .esp32_ota import image
-
-        try:
-            if image.descriptor(self.read)[6] != unhexlify(component["app_elf_sha256"]):
-                return False
-        except image.ImageError:
+        if bytes(self.read(_ELF_SHA256_AT, 32)) != unhexlify(component["app_elf_sha256"]):
             return False
         if component["size"] > self.capacity:
             return False
@@ -117,7 +115,9 @@ class Slot:
         otadata. With that record still there, set_boot of ESP-IDF 5.5 would overwrite the running slot's instead.
         """
         handle = self.partition.ota_resume(size)
-        yield from self.partition.end_steps(handle, _scratch)
+        for done, _ in enumerate(self.partition.end_steps(handle, _scratch), 1):
+            if not done % (CHUNK // len(_scratch)):  # a sector at a time, like all that is read
+                yield
 
 
 class Device:

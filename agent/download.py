@@ -149,9 +149,13 @@ class Download:
         bit = chunk % INDEX_PAGE
         return self._missing[bit >> 3] >> (bit & 7) & 1
 
-    def _entry(self, chunk):
+    def _agrees(self, digest, chunk):
+        """Whether this SHA-256, or what the index has of it, is that of `chunk`. No slices: they cost heap."""
         at = chunk % INDEX_PAGE * INDEX_ENTRY
-        return self._entries[at : at + INDEX_ENTRY]
+        for i in range(INDEX_ENTRY):
+            if digest[i] != self._entries[at + i]:
+                return False
+        return True
 
     def _scan(self):
         """Generator: mark the chunks of the page that the slot does not hold, one sector a step."""
@@ -159,7 +163,7 @@ class Download:
         for bit in range(index.page_entries(self.size, self._number)):
             chunk = first + bit
             found = self._slot.entry(chunk * CHUNK, index.chunk_length(self.size, chunk))
-            if found == self._entry(chunk):
+            if self._agrees(found, chunk):
                 self.done += 1
                 self.found += 1
             else:
@@ -204,11 +208,11 @@ class Download:
 
     def _chunk(self, offset, payload):
         """Check, and write: one erase and one program of one sector."""
-        chunk, rest = divmod(offset, CHUNK)
-        if rest or not self._here or chunk // INDEX_PAGE != self._number or not self._needs(chunk):
+        chunk = offset // CHUNK
+        if offset % CHUNK or not self._here or chunk // INDEX_PAGE != self._number or not self._needs(chunk):
             return False
         data = self._plain(payload, index.chunk_length(self.size, chunk))
-        if not data or index.entry(data) != self._entry(chunk):
+        if not data or not self._agrees(sha256(data).digest(), chunk):
             self._window.spoiled(chunk)
             return False
         self._slot.partition.ota_write_with_offset(self._open(), data, offset)

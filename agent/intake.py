@@ -7,6 +7,8 @@ from .protocol.phases import COMMITTED, DEFERRED, DOWNLOADING, OFFERED, STALLED,
 
 OPEN = (OFFERED, DEFERRED, DOWNLOADING, STALLED, VERIFYING)  # an offer is being worked on and may be given up
 
+_UNNAMED = {"rollout": "", "attempt": 0, "saved": 0}  # of an offer that was not read, or only taken back
+
 
 class Intake:
     """The offers of one agent. `offer` is the one being worked on, as decoded, once this boot has seen it.
@@ -27,39 +29,37 @@ class Intake:
         self._waiting = None
         self.named = False
 
-    def _committed(self):
-        return self._agent.booting or self._agent.phase in COMMITTED
-
     def take(self, payload):
         """A message has come on `desired`."""
         from .protocol.offer import decode
 
         try:
-            offer = decode(payload)
+            self._waiting = decode(payload)
+            self.heard = True
         except ProtocolError as error:
-            self._unreadable(error)
-            return
-        self.heard = True
-        self._waiting = offer
+            self._waiting = error
         self.proceed()
 
     def proceed(self):
         """Take what waits as soon as the present update may be given up."""
-        if self._waiting and not self._committed():
-            offer, self._waiting = self._waiting, None
-            self._take(offer)
+        if self._waiting and not (self._agent.booting or self._agent.phase in COMMITTED):
+            waiting, self._waiting = self._waiting, None
+            if isinstance(waiting, ProtocolError):
+                self._refuse(waiting)
+            else:
+                self._take(waiting)
 
-    def _unreadable(self, error):
+    def _refuse(self, error):
         """An offer that can't be read is refused under its number, as far as that could be read."""
         agent = self._agent
         held = agent.entry["n"]
         n = error.n or held
-        if self._committed() or n < held:
-            return
-        if n > held and agent.phase in OPEN:
-            agent.end(on.WITHDRAW, reasons.SUPERSEDED)
-        if agent.phase not in OPEN and (n > held or agent.entry["reason"] != error.reason):
-            agent.end(on.REFUSE, error.reason, n=n)
+        if n > held:
+            if agent.phase in OPEN:
+                agent.end(on.WITHDRAW, reasons.SUPERSEDED)
+            agent.end(on.REFUSE, error.reason, n=n, **_UNNAMED)
+        elif n == held and agent.phase not in OPEN and agent.entry["reason"] != error.reason:
+            agent.end(on.REFUSE, error.reason)
 
     def _take(self, offer):
         agent = self._agent
@@ -68,8 +68,10 @@ class Intake:
         if n < agent.entry["n"]:
             return
         if offer.get("withdraw"):
-            if newer or agent.phase in OPEN:
-                agent.end(on.WITHDRAW, reasons.WITHDRAWN, n=n)
+            if newer:
+                agent.end(on.WITHDRAW, reasons.WITHDRAWN, n=n, **_UNNAMED)
+            elif agent.phase in OPEN:
+                agent.end(on.WITHDRAW, reasons.WITHDRAWN)
             return
         self.named = True
         if newer:

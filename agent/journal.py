@@ -26,6 +26,10 @@ _RECORD_SIZE = 14
 _QUARANTINE_MAX = 4  # records; the oldest goes first
 
 
+ENTRY_MAX = 5120  # bytes of the blob: the longest offer, and what else an entry has
+_NOT_FOUND = -0x1102  # ESP_ERR_NVS_NOT_FOUND
+
+
 class JournalError(Exception):
     """The entry can't be stored: the NVS is full or failing."""
 
@@ -57,20 +61,20 @@ class Journal:
     def _blob(self, key, buffer):
         try:
             length = self._nvs.get_blob(key, buffer)
-        except OSError:
-            return b""
+        except OSError as error:
+            return b"" if error.args[0] == _NOT_FOUND else None
         return bytes(memoryview(buffer)[:length])
 
     def read(self, buffer):
         """The stored entry as a dict, or None when there is none that can be believed (`lost` tells which).
 
-        `buffer` is lent for the while; an entry that does not fit it counts as none.
+        `buffer`, of ENTRY_MAX bytes, is lent for the while.
         """
         blob = self._blob("journal", buffer)
-        if not blob:
+        if blob == b"":
             return None
         try:
-            kind, length, crc = struct.unpack(_HEAD, blob)
+            kind, length, crc = struct.unpack(_HEAD, blob or b"")
             body = blob[_HEAD_SIZE : _HEAD_SIZE + length]
             if kind == _FORMAT and len(body) == length and crc32(body) == crc:
                 return json.loads(body)
@@ -82,6 +86,8 @@ class Journal:
     def write(self, entry):
         """Store the entry. Raises JournalError when the NVS does not take it."""
         body = json.dumps(entry).encode()
+        if len(body) > ENTRY_MAX - _HEAD_SIZE:
+            raise JournalError("too long to be read again")
         try:
             self._nvs.set_blob("journal", struct.pack(_HEAD, _FORMAT, len(body), crc32(body)) + body)
             self._nvs.commit()
@@ -127,7 +133,7 @@ class Journal:
         self._raise_stamp("issued", seconds)
 
     def _quarantine(self):
-        stored = self._blob("quarantine", bytearray(_RECORD_SIZE * _QUARANTINE_MAX))
+        stored = self._blob("quarantine", bytearray(_RECORD_SIZE * _QUARANTINE_MAX)) or b""
         return [
             struct.unpack_from(_RECORD, stored, at)
             for at in range(0, len(stored) - _RECORD_SIZE + 1, _RECORD_SIZE)

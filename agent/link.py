@@ -145,7 +145,8 @@ class Link:
     def wait(self, milliseconds):
         """Sleep until the broker sends something, or takes what waits for it; at most `milliseconds`."""
         self._poll.modify(self._sock, POLLIN | POLLOUT if self._waiting() else POLLIN)
-        self._poll.poll(milliseconds)
+        for _ in self._poll.ipoll(milliseconds):
+            pass
 
     def pump(self):
         """Write, read at most one packet, ping. Returns (topic, payload view) when a message has arrived, else None.

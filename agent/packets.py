@@ -42,6 +42,8 @@ def _text(text):
 
 def publish(topic, payload, pid=0, retain=False):
     """PUBLISH, section 3.3: QoS 1 when `pid` is given, else QoS 0."""
+    if isinstance(payload, str):
+        payload = payload.encode()
     head = _text(topic)
     if pid:
         head += pid.to_bytes(2, "big")
@@ -51,15 +53,17 @@ def publish(topic, payload, pid=0, retain=False):
 
 def subscribe(filters, pid, qos):
     """SUBSCRIBE, section 3.8: one packet for all `filters`."""
-    body = pid.to_bytes(2, "big")
+    body = bytearray(pid.to_bytes(2, "big"))
+    # It grows in its place; bytes would be copied for each filter.
     for text in filters:
-        body += _text(text) + bytes((qos,))
+        body += _text(text)
+        body.append(qos)
     return _head(0x82, len(body)) + body
 
 
 def unsubscribe(filters, pid):
     """UNSUBSCRIBE, section 3.10."""
-    body = pid.to_bytes(2, "big")
+    body = bytearray(pid.to_bytes(2, "big"))
     for text in filters:
         body += _text(text)
     return _head(0xA2, len(body)) + body
@@ -147,7 +151,7 @@ class Reader:
         Raises OSError(EPROTO) where the packet contradicts itself, ValueError for a topic that is no UTF-8.
         """
         qos = (kind >> 1) & 3
-        start = 2 + int.from_bytes(self._view[:2], "big") if length >= 2 else PACKET_MAX
+        start = 2 + (self.buffer[0] << 8 | self.buffer[1]) if length >= 2 else PACKET_MAX
         body = start + (2 if qos else 0)
         fits = length <= PACKET_MAX
         if qos > 1 or body > length or (qos and body > _HEAD_MAX and not fits):

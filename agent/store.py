@@ -35,7 +35,8 @@ class Store:
         if not topic.startswith(self._base):
             return None
         address = topic[len(self._base) :]
-        self._came.append(address)
+        if address in self._asked and address not in self._came:
+            self._came.append(address)
         return address
 
     def ask(self, chunks, pages):

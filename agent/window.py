@@ -61,8 +61,9 @@ class Window:
         """A chunk that was needed has arrived and is right."""
         if chunk in self._latest:
             self._latest.remove(chunk)
-            self._lost += self._older
-            self._older = []
+            if self._older:
+                self._lost += self._older
+                self._older = []
             if len(self._latest) == self._half:
                 self._resize(ticks_diff(now, self._asked_at))
         elif chunk in self._older:

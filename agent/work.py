@@ -76,7 +76,8 @@ def _settle(agent, began):
         try:
             agent.go(on.NEW_BOOTED, boots=tries)
         except JournalError:
-            _give_up()  # its boots could not be counted, and the other image has something to tell
+            if device.running.state() != "VALID":
+                _give_up()  # its boots could not be counted, and the other image has something to tell
         from .trial import Trial
 
         agent.trial = Trial(
@@ -245,7 +246,10 @@ def _activate(agent, manifest):
         target.partition.set_boot()
     except OSError:
         raise ProtocolError(reasons.SET_BOOT_FAILED, "the boot loader would not take the image")
-    agent.go(on.BOOT_SET)
+    try:
+        agent.go(on.BOOT_SET)
+    except JournalError:
+        pass  # the boot loader has been told, and the journal as it is leads to the same
     yield from _reboot(agent)
 
 

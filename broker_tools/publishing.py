@@ -232,7 +232,9 @@ class Publication:
             elif leaf == "ack":
                 self.track.on_ack(message.payload)
             elif leaf == "online":
-                self.track.on_presence(message.payload)
+                if self.track.on_presence(message.payload):
+                    # A broker that came back from an old backup has told it an older offer, and it waits for ours.
+                    self._publish_desired()
             elif self._direct:
                 alive = self._direct.want(message.payload)
         except ProtocolError as error:

@@ -99,19 +99,20 @@ class Track:
             text = f"{ack['saved']} of {self._release.chunks} chunks were in the slot already"
             self._tell(Event("saved", text, {"saved": ack["saved"], "total": self._release.chunks}))
 
-    def on_presence(self, payload: bytes) -> None:
-        """Take an `online` message. Raises ProtocolError when it is none."""
+    def on_presence(self, payload: bytes) -> bool:
+        """Take an `online` message; return whether the device has come back. Raises ProtocolError when it is none."""
         presence = reports.decode_online(payload)
         before = self._presence
         # A last will may come long after the device is back: it names the connection that it was left for.
         if (presence["boot"], presence["conn"]) < (before["boot"], before["conn"]):
-            return
+            return False
         self._presence = presence
         if presence["online"] != before["online"]:
             waits = "; the offer waits for it on the broker" if self.behind else ""
             now = "online again" if presence["online"] else f"offline{waits}"
             fields = {"device": self._device, "online": presence["online"]}
             self._tell(Event("device", f"{self._device} is {now}", fields))
+        return presence["online"] is True and presence != before
 
     def on_progress(self, done: int) -> None:
         """Show how many chunks have got through, if that is news."""

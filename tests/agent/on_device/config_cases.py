@@ -60,3 +60,11 @@ def test_refused():
         dict(KEY, kty="RSA"),
     ):
         assert "keys in" in refused(keys=[bad])
+    for bad in ("7", 7.0, [1], True):
+        assert "floor in" in refused(floor=bad)
+    for bad in ("home", {"ssid": 5}, {"key": "x"}):
+        assert "wifi in" in refused(wifi=bad)
+
+
+def test_a_broker_by_its_ipv6_address():
+    assert Config(dict(GOOD, broker="mqtt://[::1]:1884")).host == "::1"
