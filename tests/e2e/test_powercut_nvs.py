@@ -69,3 +69,17 @@ def test_the_journal_of_a_newer_agent(otafleet, make_twin, image, publish, watch
             refused = otafleet.run(*publish(file, *options))
             assert (refused.returncode, reason in refused.stdout) == (exits.REJECTED, True), refused.stdout
         otafleet.ok(*publish(image("1.4")))
+
+
+def test_a_bad_image_that_spoils_the_journal_is_not_tried_for_ever(otafleet, kitchen, image, publish):
+    spoils = f"""
+import machine
+from esp32 import NVS
+nvs = NVS("otafleet")
+nvs.set_blob("journal", {NEWER!r})
+nvs.commit()
+machine.reset()
+""".encode()
+    result = otafleet.run(*publish(image("1.1", spoils)))
+    assert (result.returncode, "quarantined" in result.stdout) == (exits.REJECTED, True), result.stdout
+    otafleet.ok(*publish(image("1.2")))
