@@ -9,8 +9,8 @@ from broker_tools import twins
 from tests.support.testdata import genuine_firmware
 from tests.support.twin_device import TwinDevice
 
-LEAST = "116k"
-"""The least heap, the twin's own share apart, in which the genuine image comes raw by `direct`, and 2 KB more."""
+LEAST = "118k"
+"""The least heap, the twin's own share apart, in which the genuine image comes raw by `direct`, and 4 KB more."""
 CHUNK_MAX = {"direct": 960, "store": 2304}
 """Bytes that the agent takes from the heap for each chunk, its share of asking for it included."""
 CHUNKS = 48
