@@ -13,7 +13,7 @@ LINES_MAX = 350
 DEVICE_FILES = sorted([*(ROOT / "agent").rglob("*.py"), *(ROOT / "firmware" / "twin" / "chip").rglob("*.py")])
 FILES = sorted(
     path
-    for folder in ("agent", "broker_tools", "docs", "firmware", "tests", ".ci")
+    for folder in ("agent", "benchmarks", "broker_tools", "docs", "firmware", "tests", ".ci")
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and "__pycache__" not in path.parts
 ) + [path for path in ROOT.iterdir() if path.is_file() and path.suffix in {".toml", ".md", ".conf"}]
