@@ -87,6 +87,7 @@ class Publication:
         self._n = 0
         self._desired = b""
         self._direct: Direct | None = None
+        self._returned = False  # the device, and it has asked for nothing since
         self._bad_state = ""
         self._noted: set[str] = set()
         self._life = 0.0
@@ -233,8 +234,8 @@ class Publication:
                 self.track.on_ack(message.payload)
             elif leaf == "online":
                 if self.track.on_presence(message.payload):
-                    # A broker that came back from an old backup has told it an older offer, and it waits for ours.
-                    self._publish_desired()
+                    self._returned = True
+                    self._remind_at = time.monotonic() + self._remind_s
             elif self._direct:
                 alive = self._direct.want(message.payload)
         except ProtocolError as error:
@@ -243,6 +244,7 @@ class Publication:
             self._note(f"bad {leaf} from {self._device}: {error}", error.reason)
         if self._direct and self.track.erased != erased:
             self._direct.restart()
+        self._returned = self._returned and not alive
         if alive or self.track.signs != signs:
             self._life = time.monotonic()
 
@@ -259,14 +261,18 @@ class Publication:
             self._remind_at = time.monotonic() + self._remind_s
 
     def _remind(self) -> None:
-        """Publish the offer again while the device reports a lower number: the broker may have forgotten it."""
+        """Publish the offer again while the device reports a lower number, or came back and does not ask.
+
+        The broker may have forgotten the offer, or have told it an older one.
+        """
         if (
             self._desired
-            and self.track.behind
+            and (self.track.behind or self._returned)
             and time.monotonic() >= self._remind_at
             and self._client.online
         ):
             self._remind_s = min(2 * self._remind_s, self._timing.remind_max)
+            self._returned = False
             self._publish_desired()
 
     def _on_online(self) -> None:

@@ -1,5 +1,6 @@
 """Fixtures for every test: real brokers, a home, the command, a watcher."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,11 @@ from tests.support.watcher import Watcher
 
 if TYPE_CHECKING:
     from broker_tools.embedded import EmbeddedBroker
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start, also where a shell has started all this in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
