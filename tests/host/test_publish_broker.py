@@ -47,6 +47,19 @@ def test_a_device_that_does_not_know_of_the_offer_is_told_again(device, publish)
     assert program.wait() == 0
 
 
+def test_a_device_that_comes_back_and_asks_for_nothing_is_told_again(device, publish):
+    """Its broker may have come back from an old backup, and have told it an older offer."""
+    program = publish()
+    offer = device.take()
+    seen = device.desired_count()
+    device.presence(online=False)
+    program.expect("is offline")
+    device.presence(online=True)
+    device.desired_again(seen)
+    device.run_new(offer)
+    assert program.wait() == 0
+
+
 def test_a_broker_that_stays_away_ends_with_6(device, publish, broker):
     program = publish("--timeout", "2", "--json")
     device.take()
