@@ -14,7 +14,6 @@ UNSUBACK = 0xB0
 PINGRESP = 0xD0
 
 PINGREQ = b"\xc0\x00"
-DISCONNECT = b"\xe0\x00"
 
 # The largest packet the agent has a use for: a PUBLISH with a full topic, a packet id and one chunk.
 _HEAD_MAX = 2 + TOPIC_MAX + 2

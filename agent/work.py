@@ -133,12 +133,15 @@ def update(agent):
     """One offer, from its examination to the reboot."""
     try:
         yield from _update(agent)
+        return
     except ProtocolError as error:
-        agent.end(on.FAIL, error.reason)
+        reason = error.reason
     except MemoryError:
-        agent.end(on.FAIL, reasons.NO_MEMORY)
+        reason = reasons.NO_MEMORY
     except (OSError, JournalError):
-        agent.end(on.FAIL, reasons.FLASH_ERROR)
+        reason = reasons.FLASH_ERROR
+    if on.FAIL in on.TRANSITIONS[agent.phase]:  # not where it had ended, and only the telling went wrong
+        agent.end(on.FAIL, reason)
 
 
 def _update(agent):

@@ -1,7 +1,7 @@
 """Phases of an update, and ESP-IDF's names for the state of a slot. host/phases.py lists and groups them."""
 
 IDLE = "idle"  # no offer is held
-OFFERED = "offered"  # verified; waits for the grant (start "ask")
+OFFERED = "offered"  # examined, then waits for the grant (start "ask")
 DOWNLOADING = "downloading"
 VERIFYING = "verifying"  # reads the slot back
 ACTIVATING = "activating"  # set_boot: from here on the offer is past withdrawal
@@ -9,7 +9,7 @@ REBOOTING = "rebooting"
 TESTING = "testing"  # the new image runs, not yet confirmed
 CONFIRMED = "confirmed"
 REJECTED = "rejected"  # refused before a byte was fetched
-DEFERRED = "deferred"  # waits for the app or for the running slot to be confirmed
+DEFERRED = "deferred"  # waits for the app
 STALLED = "stalled"  # nobody answers; retried for ever
 FAILED = "failed"  # given up; the old image runs on
 ROLLED_BACK = "rolled_back"  # the new image ran or was tried, the old one runs again
